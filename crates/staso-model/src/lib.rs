@@ -1,0 +1,21 @@
+//! The nouns of Staso. Pure: no I/O, no async, no clock, no environment.
+//!
+//! Start at [`Span`]. [`json`] is the native wire, [`otlp`] is OpenTelemetry; both turn bytes from
+//! strangers into spans and repair what can be repaired. Everything that needs a time or an id is
+//! handed one by the caller.
+
+mod annotation;
+mod ids;
+mod kind;
+mod span;
+mod usage;
+mod value;
+
+pub use annotation::{Annotation, AnnotationSource, AnnotationValue};
+pub use ids::{AnnotationId, IdError, ProcessId, SpanId, TraceId, parse_id};
+pub use kind::{CaptureCategory, SpanKind, SpanStatus};
+pub use span::{
+    DroppedCounts, EntityRef, Event, Link, Payload, Repair, Resource, Scope, Span, Version,
+};
+pub use usage::{SentTotals, Usage, UsageBasis};
+pub use value::{Attributes, Value, get, get_path};
