@@ -1,1 +1,18 @@
-//! staso-store
+//! The storage contract: what an engine promises, and the means to hold it to that.
+//!
+//! Start at [`Store`]. Queries are plain data ([`query`]); answers are plain data ([`row`]). The
+//! memory store ([`memory`]) passes the whole conformance suite and is the oracle that random
+//! queries are compared with. No engine type crosses this line, and no business rule lives behind
+//! it: what a trace row says is computed in one place, the same for every engine.
+
+mod batch;
+mod error;
+mod process;
+pub mod query;
+pub mod row;
+mod traits;
+
+pub use batch::{Appended, Batch, ReceiptKey};
+pub use error::StoreError;
+pub use process::{ProcessSign, Sign};
+pub use traits::{Capabilities, Store, StoreStats};

@@ -1,0 +1,150 @@
+//! The contract itself.
+
+use async_trait::async_trait;
+use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
+
+use crate::batch::{Appended, Batch};
+use crate::error::StoreError;
+use crate::query::{FacetQuery, FacetValue, TraceQuery};
+use crate::row::{Trace, TracePage, TraceRow, WorkspaceRow};
+
+/// A store of spans, annotations and receipts, for many workspaces.
+///
+/// # Promises
+/// * **Atomic, durable, visible.** When [`append`](Store::append) answers `Ok`, the whole batch
+///   survives SIGKILL and power loss, and every read begun later sees it. When it answers `Err`,
+///   nothing of it was applied. A caller that drops the future learns neither.
+/// * **Idempotent.** The same [`ReceiptKey`](crate::ReceiptKey) in the same workspace is applied
+///   once; concurrent repeats wait for the first. Receipts live at least 24 hours, restarts
+///   included.
+/// * **Upserting.** Identity is (workspace, trace, span). The greatest
+///   [`Version`](staso_model::Version) wins and replaces the whole row; an older one changes
+///   nothing. Rollups are recomputed from spans, never added to.
+/// * **Order-free.** Children before parents, days late, back-filled, re-sent.
+/// * **Tenancy.** A call for one workspace never reads or writes a row of another. Spans of one
+///   batch may belong to several.
+/// * **Snapshots.** One call reads one state. Cursors stay valid while data arrives: a row whose
+///   sort value does not change is neither skipped nor doubled.
+/// * Reads never block ingest, nor ingest reads.
+///
+/// # Not promised
+/// Order among rows of equal sort key beyond trace id; counts across two calls; that a deleted
+/// trace's bytes are gone at once.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What this engine can do. The zero value is the least able.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Accepts a batch. See the promises above.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::DiskFull`], [`StoreError::Closed`] or an engine error.
+    async fn append(&self, batch: Batch) -> Result<Appended, StoreError>;
+
+    /// One page of trace rows, in the query's order, at most `query.limit` of them. An empty page
+    /// is an answer, not an error; an unknown workspace is empty.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] for a cursor of another query; engine errors.
+    async fn traces(&self, query: &TraceQuery) -> Result<TracePage, StoreError>;
+
+    /// The row of one trace; `None` when not known.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn trace_row(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        now_ns: i64,
+    ) -> Result<Option<TraceRow>, StoreError>;
+
+    /// One trace, every span of it in tree order (see [`Trace`]), and its annotations; `None` when
+    /// no span of it is known. Without `payloads`, inputs, outputs and events are left empty.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn trace(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        payloads: bool,
+        now_ns: i64,
+    ) -> Result<Option<Trace>, StoreError>;
+
+    /// One span, whole; `None` when not known.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn span(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+    ) -> Result<Option<Span>, StoreError>;
+
+    /// The most frequent values of one field over the traces that match, greatest count first,
+    /// then by value.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError>;
+
+    /// The annotations of a trace, oldest first; those of a not yet known trace included.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn annotations(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+    ) -> Result<Vec<Annotation>, StoreError>;
+
+    /// Deletes one annotation. Answers the trace it stood on, `None` when there was none.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    async fn delete_annotation(
+        &self,
+        workspace: &str,
+        id: &AnnotationId,
+    ) -> Result<Option<TraceId>, StoreError>;
+
+    /// Every workspace that has a span or an annotation, by name.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError>;
+
+    /// Counts and sizes, for health pages. May be a little stale.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// Finishes what was accepted and closes. Later calls answer [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// Engine errors of the last writes.
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// What an engine can do beyond the contract. `Default` is the least able.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// What `append` acknowledged survives power loss (the memory store: no).
+    pub durable: bool,
+}
+
+/// What a health page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Spans, newest versions only.
+    pub spans: u64,
+    /// Traces.
+    pub traces: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The greatest version sequence given so far; new batches start after it.
+    pub last_sequence: u64,
+}
