@@ -1,1 +1,26 @@
-//! staso-sdk
+//! The client engine of Staso, without Python: settings, records, journal, shipping, reports.
+//!
+//! Start at [`Client`]. A binding serialises what its language holds with [`json`] and
+//! [`record`], hands the bytes to [`Client::append`], and is done: the journal keeps them and a
+//! thread of the engine ships them.
+
+mod client;
+pub mod clock;
+mod config;
+mod destination;
+pub mod env;
+mod fork;
+pub mod ids;
+pub mod json;
+mod log;
+pub mod record;
+mod report;
+
+pub use client::{Client, OpenToken};
+pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Overrides};
+pub use destination::Destination;
+pub use fork::process_generation;
+pub use log::{LogLevel, LogSink, set_log_sink};
+pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
+pub use staso_journal::{Home, RecordKind};
+pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};

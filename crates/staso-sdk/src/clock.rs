@@ -1,0 +1,76 @@
+//! Time as a trace sees it: one reading of the wall clock, then only the monotonic one.
+//!
+//! A wall clock that is set while a trace runs would give negative durations and children outside
+//! their parents; within a process every span of a trace is dated by the same pair.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A wall-clock instant and the monotonic one read with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceClock {
+    wall_ns: i64,
+    mono_ns: u64,
+}
+
+impl TraceClock {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { wall_ns: wall_ns(), mono_ns: mono_ns() }
+    }
+
+    /// Now, Unix nanoseconds on this trace's clock; never earlier than its start.
+    #[must_use]
+    pub fn now_ns(&self) -> i64 {
+        self.at(mono_ns())
+    }
+
+    /// The Unix nanoseconds of a reading of [`mono_ns`] in this process.
+    #[must_use]
+    pub fn at(&self, mono_ns: u64) -> i64 {
+        let since = mono_ns.saturating_sub(self.mono_ns);
+        self.wall_ns.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
+    }
+}
+
+/// The wall clock, Unix nanoseconds.
+#[must_use]
+pub fn wall_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The monotonic clock, nanoseconds from an arbitrary start.
+#[cfg(unix)]
+#[must_use]
+pub fn mono_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place to write to; the clock exists on every Unix.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
+    }
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// The monotonic clock, nanoseconds from the first reading.
+#[cfg(not(unix))]
+#[must_use]
+pub fn mono_ns() -> u64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    u64::try_from(START.get_or_init(std::time::Instant::now).elapsed().as_nanos())
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_never_runs_backwards() {
+        let clock = TraceClock::start();
+        let before = clock.now_ns();
+        assert!(clock.now_ns() >= before);
+        assert_eq!(clock.at(0), clock.at(clock.mono_ns));
+    }
+}

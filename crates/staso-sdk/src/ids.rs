@@ -1,0 +1,96 @@
+//! New ids: random, per thread, never nil, never repeated after a fork.
+//!
+//! Each thread owns a generator with 256 bits of state seeded by the operating system, so that
+//! two threads or processes do not meet. A forked child finds another process generation and
+//! seeds anew.
+
+use std::cell::RefCell;
+
+use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
+use staso_model::{ProcessId, SpanId, TraceId};
+
+use crate::fork::process_generation;
+
+thread_local! {
+    static GENERATOR: RefCell<Option<(u32, SmallRng)>> = const { RefCell::new(None) };
+}
+
+/// A new trace: 16 random bytes.
+#[must_use]
+pub fn trace_id() -> TraceId {
+    TraceId(random_bytes())
+}
+
+/// A new span: 8 random bytes in the low half (W3C).
+#[must_use]
+pub fn span_id() -> SpanId {
+    with_generator(|random| {
+        loop {
+            let low = random.next_u64();
+            if low != 0 {
+                return SpanId::from_w3c(low.to_be_bytes());
+            }
+        }
+    })
+}
+
+/// A new run of a process.
+pub(crate) fn process_id() -> ProcessId {
+    ProcessId(uuid_v4())
+}
+
+/// The bytes of a random UUID, for things that are named by one.
+#[must_use]
+pub fn uuid_v4() -> [u8; 16] {
+    *uuid::Builder::from_random_bytes(random_bytes()).as_uuid().as_bytes()
+}
+
+/// A uniform number in 0..1, for jitter.
+pub(crate) fn unit() -> f64 {
+    with_generator(|random| f64::from(random.next_u32()) / f64::from(u32::MAX))
+}
+
+fn random_bytes() -> [u8; 16] {
+    with_generator(|random| {
+        let mut bytes = [0; 16];
+        while bytes == [0; 16] {
+            random.fill_bytes(&mut bytes);
+        }
+        bytes
+    })
+}
+
+fn with_generator<T>(use_it: impl FnOnce(&mut SmallRng) -> T) -> T {
+    GENERATOR.with(|cell| match cell.try_borrow_mut() {
+        Ok(mut slot) => {
+            let generation = process_generation();
+            if slot.as_ref().is_none_or(|(made_in, _)| *made_in != generation) {
+                *slot = Some((generation, SmallRng::from_os_rng()));
+            }
+            match slot.as_mut() {
+                Some((_, random)) => use_it(random),
+                None => use_it(&mut SmallRng::from_os_rng()),
+            }
+        }
+        // Only a signal handler that interrupts this very function comes here.
+        Err(_) => use_it(&mut SmallRng::from_os_rng()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_differ_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..5_000).map(|_| span_id()).collect::<Vec<_>>()))
+            .collect();
+        let all: HashSet<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        assert_eq!(all.len(), 20_000);
+        assert!(all.iter().all(|id| !id.is_nil() && id.to_w3c().is_some()));
+    }
+}

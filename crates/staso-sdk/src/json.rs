@@ -1,0 +1,158 @@
+//! Writing JSON by appending to a byte buffer: no tree, no allocation per field.
+//!
+//! Runs of plain bytes are copied whole; a table says which bytes end a run. Text is written as
+//! UTF-8, escaped only where JSON demands it.
+
+/// What a byte is inside a JSON string: 0 plain, otherwise the letter of its short escape, or
+/// `u` for the long form.
+static ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = b'u';
+        byte += 1;
+    }
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table[0x08] = b'b';
+    table[0x0c] = b'f';
+    table
+};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A string with its quotes.
+#[inline]
+pub fn write_str(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    write_escaped(out, text.as_bytes());
+    out.push(b'"');
+}
+
+/// A string from bytes that may not be UTF-8: what is not becomes U+FFFD.
+pub fn write_str_lossy_utf8(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        write_escaped(out, chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+    out.push(b'"');
+}
+
+/// A signed integer.
+#[inline]
+pub fn write_i64(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    write_u64(out, value.unsigned_abs());
+}
+
+/// An unsigned integer.
+#[inline]
+pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A float in its shortest form that reads back the same; `null` for what JSON cannot say.
+pub fn write_f64(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        return out.extend_from_slice(b"null");
+    }
+    // Writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(out, &value);
+}
+
+/// `true` or `false`.
+#[inline]
+pub fn write_bool(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// An id as UUID text in quotes.
+#[inline]
+pub fn write_uuid(out: &mut Vec<u8>, bytes: &[u8; 16]) {
+    let mut text = [b'"'; 38];
+    uuid::Uuid::from_bytes_ref(bytes).hyphenated().encode_lower(&mut text[1..37]);
+    out.extend_from_slice(&text);
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let escape = ESCAPES[byte as usize];
+        if escape == 0 {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        out.extend_from_slice(&[b'\\', escape]);
+        if escape == b'u' {
+            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            out.extend_from_slice(b"00");
+            out.extend_from_slice(&digits);
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_string_reads_back() {
+        let all: String =
+            (0..0x300).filter_map(char::from_u32).chain("🦀\u{2028}".chars()).collect();
+        for text in ["", "plain", "\"\\\u{0}\u{1f}\u{7f}", all.as_str()] {
+            let json = written(|out| write_str(out, text));
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn bad_utf8_is_marked() {
+        let json = written(|out| write_str_lossy_utf8(out, b"a\xff\"\xed\xa0\x80z"));
+        let text: String = serde_json::from_str(&json).unwrap();
+        assert!(text.starts_with("a\u{fffd}\"\u{fffd}") && text.ends_with('z'), "{text}");
+    }
+
+    #[test]
+    fn numbers_read_back() {
+        for value in [i64::MIN, -1, 0, 7, 1_000_000, i64::MAX] {
+            assert_eq!(written(|out| write_i64(out, value)), value.to_string());
+        }
+        assert_eq!(written(|out| write_u64(out, u64::MAX)), u64::MAX.to_string());
+        assert_eq!(written(|out| write_f64(out, f64::NAN)), "null");
+        assert_eq!(written(|out| write_f64(out, 0.1)), "0.1");
+        assert_eq!(written(|out| write_f64(out, 1.0)), "1.0");
+    }
+
+    #[test]
+    fn an_id_is_uuid_text() {
+        let json = written(|out| write_uuid(out, &[0xab; 16]));
+        assert_eq!(json, "\"abababab-abab-abab-abab-abababababab\"");
+    }
+}
