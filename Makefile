@@ -1,0 +1,37 @@
+# The menu. Each target is one line; the logic is in scripts/ and xtask/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench build web wheel fmt gen clean
+
+help: ## this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build, start the server, run a real agent, show its trace and the dashboard's address
+	@scripts/demo.sh $(ARGS)
+
+test: ## lint, then every test: Rust, Python, web, end to end, browser journeys
+	@scripts/test.sh
+
+lint: ## rustfmt, clippy, cargo-deny, tidy, ruff, mypy, stubtest, pyright, Biome, tsc
+	@scripts/lint.sh
+
+bench: ## first numbers: spans in the wheel, ingest over HTTP (prints a table with spread)
+	@scripts/bench.sh $(ARGS)
+
+build: ## the staso binary (release, dashboard embedded) in target/release
+	@scripts/build.sh
+
+web: ## the dashboard in web/dist
+	@scripts/web.sh
+
+wheel: ## the Python wheel, built and installed into .venv
+	@scripts/wheel.sh
+
+fmt: ## format Rust, Python and web sources
+	@scripts/fmt.sh
+
+gen: ## write the generated files (api/openapi.json, web types)
+	@scripts/gen.sh
+
+clean: ## remove what was built (target, .venv, web/dist, node_modules, .tools)
+	@scripts/clean.sh
