@@ -6,6 +6,7 @@
 
 mod annotation;
 mod ids;
+pub mod json;
 mod kind;
 mod span;
 mod usage;
@@ -17,5 +18,5 @@ pub use kind::{CaptureCategory, SpanKind, SpanStatus};
 pub use span::{
     DroppedCounts, EntityRef, Event, Link, Payload, Repair, Resource, Scope, Span, Version,
 };
-pub use usage::{SentTotals, Usage, UsageBasis};
+pub use usage::{CacheParts, SentTotals, Usage, UsageBasis};
 pub use value::{Attributes, Value, get, get_path};

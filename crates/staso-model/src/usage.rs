@@ -74,11 +74,120 @@ impl Usage {
     /// All tokens, input and output; `None` when everything is unknown.
     #[must_use]
     pub fn total(&self) -> Option<i64> {
-        sum([self.input_total(), self.output]).or(self.sent.total)
+        sum([self.input_total(), self.output]).or(self.known_sent_total())
     }
 }
 
 /// The saturating sum of the known parts; `None` when no part is known.
 fn sum<const N: usize>(parts: [Option<i64>; N]) -> Option<i64> {
     parts.into_iter().flatten().reduce(i64::saturating_add)
+}
+
+/// The parts of a usage report beside its totals, as sent; unknown where not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheParts {
+    /// Input tokens read from a cache.
+    pub read: Option<i64>,
+    /// Input tokens written to a five-minute cache.
+    pub write_5m: Option<i64>,
+    /// Input tokens written to a one-hour cache.
+    pub write_1h: Option<i64>,
+    /// Output tokens spent on reasoning.
+    pub reasoning: Option<i64>,
+    /// Audio input tokens.
+    pub audio_input: Option<i64>,
+    /// Audio output tokens.
+    pub audio_output: Option<i64>,
+}
+
+impl CacheParts {
+    /// All input tokens that a cache served or took.
+    fn cached(&self) -> i64 {
+        sum([self.read, self.write_5m, self.write_1h]).unwrap_or(0)
+    }
+}
+
+impl Usage {
+    /// Disjoint buckets from what a client sent.
+    ///
+    /// Clients send 0 where they do not know and say so by `available`: unless it is true, a zero
+    /// total is unknown. Whether the input total includes cached tokens is known for some providers'
+    /// own dialects; a total smaller than its cached parts proves that it does not; otherwise it is
+    /// taken to, and marked [`UsageBasis::Assumed`].
+    #[must_use]
+    pub fn from_sent(
+        available: Option<bool>,
+        sent: SentTotals,
+        parts: CacheParts,
+        provider: Option<&str>,
+    ) -> Self {
+        let known = |n: Option<i64>| n.filter(|n| *n != 0 || available == Some(true));
+        let (input, output) = (known(sent.input), known(sent.output));
+        let basis = input.map_or(UsageBasis::Unknown, |n| basis(n, parts.cached(), provider));
+        let input_uncached = match basis {
+            UsageBasis::Exclusive => input,
+            _ => input.map(|n| n.saturating_sub(parts.cached())),
+        };
+        let mut usage = Self {
+            available,
+            input_uncached,
+            cache_read: parts.read,
+            cache_write_5m: parts.write_5m,
+            cache_write_1h: parts.write_1h,
+            output,
+            reasoning: parts.reasoning,
+            audio_input: parts.audio_input,
+            audio_output: parts.audio_output,
+            sent,
+            basis,
+            raw: None,
+            contradiction: None,
+        };
+        usage.contradiction = usage.find_contradiction(provider);
+        usage
+    }
+
+    /// The sent total; 0 is a client's way to say unknown, unless it says that it measured.
+    fn known_sent_total(&self) -> Option<i64> {
+        self.sent.total.filter(|n| *n != 0 || self.available == Some(true))
+    }
+
+    /// The first thing in this report that cannot be true together with the rest.
+    fn find_contradiction(&self, provider: Option<&str>) -> Option<String> {
+        let claimed = provider.and_then(dialect);
+        let (input, output) = (self.sent.input.unwrap_or(0), self.output.unwrap_or(0));
+        let all = [self.input_total(), self.output, self.reasoning];
+        let problem = if claimed.is_some_and(|c| self.input_uncached.is_some() && c != self.basis) {
+            "input_tokens are fewer than their cached part"
+        } else if self.available == Some(false) && (input > 0 || output > 0) {
+            "usage_available is false, yet tokens were sent"
+        } else if self.output.is_some_and(|n| self.reasoning.unwrap_or(0) > n) {
+            "more reasoning tokens than output tokens"
+        } else if self.known_sent_total().is_some_and(|total| {
+            // A total may leave cached tokens out, and may add reasoning tokens to the output.
+            self.input_uncached.is_some()
+                && (total < input.saturating_add(output) || total > sum(all).unwrap_or(i64::MAX))
+        }) {
+            "total_tokens is not the sum of its parts"
+        } else {
+            return None;
+        };
+        Some(problem.to_owned())
+    }
+}
+
+/// What a provider's own usage object means by its input total.
+fn dialect(provider: &str) -> Option<UsageBasis> {
+    match provider {
+        "anthropic" => Some(UsageBasis::Exclusive),
+        "openai" => Some(UsageBasis::Inclusive),
+        _ => None,
+    }
+}
+
+fn basis(input: i64, cached: i64, provider: Option<&str>) -> UsageBasis {
+    if input < cached {
+        return UsageBasis::Exclusive;
+    }
+    provider.and_then(dialect).unwrap_or(UsageBasis::Assumed)
 }

@@ -1,0 +1,274 @@
+//! The body and its traces: defaults for spans, what fills a root, heartbeats, annotations.
+
+use uuid::Uuid;
+
+use super::annotation::decode_in_batch;
+use super::fields::{RawProcess, RawSpan, RawTrace};
+use super::mender::Mender;
+use super::span::{self, Surroundings};
+use super::walk::{Raw, elements, is_array, is_object, members};
+use super::{
+    DecodeContext, DecodeError, DecodedBatch, ProcessSign, ProcessState, RepairReport, parts,
+};
+use crate::ids::{AnnotationId, SpanId, TraceId};
+use crate::span::{Repair, Span};
+
+/// Decodes a scanned body.
+pub(super) fn decode_body(
+    body: Raw<'_>,
+    ctx: &DecodeContext<'_>,
+    is_clean: bool,
+) -> Result<DecodedBatch, DecodeError> {
+    if !is_object(body) {
+        return Err(DecodeError::NoTraces { found: "the body is not an object" });
+    }
+    let (mut traces, mut processes) = (None, None);
+    for (key, value) in members(body) {
+        match &*key {
+            "traces" => traces = Some(value),
+            "processes" => processes = Some(value),
+            _ => {}
+        }
+    }
+    let traces = traces.ok_or(DecodeError::NoTraces { found: "the body has no such member" })?;
+    if !is_array(traces) {
+        return Err(DecodeError::NoTraces { found: "`traces` is not an array" });
+    }
+    let mut decoder = Decoder { ctx, is_clean, batch: DecodedBatch::default() };
+    for (index, trace) in elements(traces).enumerate() {
+        decoder.trace(index, trace)?;
+    }
+    decoder.processes(processes)?;
+    Ok(decoder.batch)
+}
+
+struct Decoder<'a, 'c> {
+    ctx: &'a DecodeContext<'c>,
+    is_clean: bool,
+    batch: DecodedBatch,
+}
+
+/// One element of `spans`.
+enum Item<'a> {
+    Object(Box<RawSpan<'a>>),
+    Other(Raw<'a>),
+}
+
+impl Decoder<'_, '_> {
+    fn trace(&mut self, index: usize, raw: Raw<'_>) -> Result<(), DecodeError> {
+        self.batch.trace_count += 1;
+        let trace = RawTrace::read(raw);
+        let mut items = self.items(raw, &trace)?;
+        if items.is_empty() && trace.annotations.is_none() {
+            return Ok(());
+        }
+        let mut mender = Mender::new(self.ctx.limits);
+        let trace_id = self.trace_id(index, &trace, &mut mender);
+        let root = fill_root(&trace, &mut items);
+        for (position, item) in items.iter().enumerate() {
+            let around = Surroundings {
+                ctx: self.ctx,
+                trace_id,
+                trace: &trace,
+                fallback_id: SpanId(self.derived(&trace_id.0, &[index, position])),
+                sequence: self.ctx.first_sequence.wrapping_add(self.batch.spans.len() as u64),
+                is_clean: self.is_clean,
+            };
+            // What was wrong with the trace's own id is marked on its first span.
+            let mut own = if position == 0 {
+                std::mem::replace(&mut mender, Mender::new(self.ctx.limits))
+            } else {
+                Mender::new(self.ctx.limits)
+            };
+            let mut span = match item {
+                Item::Object(raw) => span::decode(raw, &around, &mut own),
+                Item::Other(raw) => span::decode_other(raw, &around, &mut own),
+            };
+            if root == Some(position) {
+                fill_attributes(&trace, &mut span, &mut own);
+            }
+            self.keep(span);
+        }
+        self.annotations(index, trace_id, &trace)
+    }
+
+    /// The spans of a trace as slices. A trace that is not an object is one odd span.
+    fn items<'r>(&self, raw: Raw<'r>, trace: &RawTrace<'r>) -> Result<Vec<Item<'r>>, DecodeError> {
+        let spans = if is_object(raw) { trace.spans.unwrap_or(b"null") } else { raw };
+        let room = self.ctx.limits.max_spans.saturating_sub(self.batch.spans.len());
+        let is_list = is_object(raw) && is_array(spans);
+        let mut items = Vec::new();
+        for element in elements(spans).filter(|_| is_list) {
+            if items.len() == room {
+                return Err(DecodeError::TooManySpans { limit: self.ctx.limits.max_spans });
+            }
+            items.push(match is_object(element) {
+                true => Item::Object(Box::new(RawSpan::read(element))),
+                false => Item::Other(element),
+            });
+        }
+        let is_absent = is_object(raw) && spans == b"null";
+        if !is_list && !is_absent {
+            if room == 0 {
+                return Err(DecodeError::TooManySpans { limit: self.ctx.limits.max_spans });
+            }
+            items.push(Item::Other(spans));
+        }
+        Ok(items)
+    }
+
+    fn trace_id(&self, index: usize, trace: &RawTrace<'_>, mender: &mut Mender) -> TraceId {
+        let derived = TraceId(self.derived(&[0; 16], &[index]));
+        let text = mender.long_text("trace_id", trace.trace_id).filter(|text| !text.is_empty());
+        let Some(text) = text else {
+            mender.mark("trace_id", "missing: derived from the receipt and the position");
+            return derived;
+        };
+        match text.parse::<TraceId>() {
+            Ok(id) if !id.is_nil() => id,
+            Ok(_) => {
+                mender.mark("trace_id", "all zero: derived from the receipt and the position");
+                derived
+            }
+            Err(_) => {
+                let raw = trace.trace_id.unwrap_or_default();
+                mender.replace("trace_id", raw, "not an id: hashed into one");
+                TraceId::from_foreign_text(&text)
+            }
+        }
+    }
+
+    /// An id from the receipt and the position, the same for every resend of the batch.
+    fn derived(&self, namespace: &[u8; 16], position: &[usize]) -> [u8; 16] {
+        let name = format!("{}/{position:?}", self.ctx.receipt_id);
+        *Uuid::new_v5(&Uuid::from_bytes(*namespace), name.as_bytes()).as_bytes()
+    }
+
+    fn keep(&mut self, span: Span) {
+        self.report(Some(span.trace_id), Some(span.span_id), &span.repairs);
+        self.batch.spans.push(span);
+    }
+
+    fn report(&mut self, trace_id: Option<TraceId>, span_id: Option<SpanId>, repairs: &[Repair]) {
+        self.batch.repairs.extend(repairs.iter().map(|repair| RepairReport {
+            trace_id,
+            span_id,
+            field: repair.field.clone(),
+            problem: repair.problem.clone(),
+        }));
+    }
+
+    fn annotations(
+        &mut self,
+        index: usize,
+        trace_id: TraceId,
+        trace: &RawTrace<'_>,
+    ) -> Result<(), DecodeError> {
+        let limit = self.ctx.limits.max_annotations;
+        let mut mender = Mender::new(self.ctx.limits);
+        let workspace = match self.ctx.workspace_override {
+            Some(workspace) => workspace.to_owned(),
+            None => mender
+                .label("workspace_slug", trace.workspace_slug)
+                .unwrap_or_else(|| self.ctx.default_workspace.to_owned()),
+        };
+        let list = trace.annotations.unwrap_or(b"null");
+        if !is_array(list) && list != b"null" {
+            mender.mark("annotations", "not an array: ignored");
+        }
+        for (position, raw) in elements(list).enumerate() {
+            if self.batch.annotations.len() == limit {
+                return Err(DecodeError::TooManyEntries { what: "annotations", limit });
+            }
+            let fallback = self.derived(&trace_id.0, &[index, position]);
+            let made = super::annotation::AnnotationContext {
+                workspace: &workspace,
+                trace_id,
+                fallback_id: AnnotationId(fallback),
+                received_ns: self.ctx.received_ns,
+                limits: self.ctx.limits,
+            };
+            let annotation = decode_in_batch(raw, &made, &mut mender);
+            let span_id = annotation.as_ref().and_then(|a| a.span_id);
+            self.report(Some(trace_id), span_id, &std::mem::take(&mut mender.repairs));
+            self.batch.annotations.extend(annotation);
+        }
+        self.report(Some(trace_id), None, &mender.repairs);
+        Ok(())
+    }
+
+    fn processes(&mut self, raw: Option<Raw<'_>>) -> Result<(), DecodeError> {
+        let limit = self.ctx.limits.max_annotations;
+        let mut mender = Mender::new(self.ctx.limits);
+        for element in elements(raw.unwrap_or_default()) {
+            if self.batch.processes.len() == limit {
+                return Err(DecodeError::TooManyEntries { what: "processes", limit });
+            }
+            match process_sign(element, &mut mender) {
+                Some(sign) => self.batch.processes.push(sign),
+                None => mender.mark("processes", "an entry without id or sign: ignored"),
+            }
+        }
+        self.report(None, None, &mender.repairs);
+        Ok(())
+    }
+}
+
+fn process_sign(raw: Raw<'_>, mender: &mut Mender) -> Option<ProcessSign> {
+    let raw = RawProcess::read(raw);
+    let process_id = parts::process_id("processes.id", raw.id, mender)?;
+    let has_goodbye = raw.goodbye.is_some_and(|value| value != b"null" && value != b"false");
+    let state = if has_goodbye {
+        ProcessState::Goodbye
+    } else {
+        ProcessState::Alive { at_ns: mender.integer("processes.alive_ns", raw.alive_ns)? }
+    };
+    Some(ProcessSign { process_id, state })
+}
+
+/// Gives the trace's own fields to the first root where it lacks them; answers its position.
+fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<usize> {
+    let is_root = |item: &Item<'_>| matches!(item, Item::Object(raw) if span::is_root(raw));
+    let position = items.iter().position(is_root)?;
+    let may_count = may_count_tokens(items, position);
+    let Some(Item::Object(root)) = items.get_mut(position) else { return None };
+    let fill = |own: &mut Option<Raw<'a>>, default: Option<Raw<'a>>| {
+        if own.is_none_or(|raw| matches!(raw, b"null" | b"\"\"" | b"0")) && default.is_some() {
+            *own = default;
+        }
+    };
+    fill(&mut root.name, trace.root_span_name);
+    fill(&mut root.status, trace.status);
+    fill(&mut root.model, trace.model);
+    if root.end_ns.is_none() {
+        fill(&mut root.duration_ms, trace.duration_ms);
+    }
+    if may_count {
+        fill(&mut root.input_tokens, trace.input_tokens);
+        fill(&mut root.output_tokens, trace.output_tokens);
+        fill(&mut root.total_tokens, trace.total_tokens);
+    }
+    Some(position)
+}
+
+/// Whether the trace's totals may stand on its root: only where no other span of the message
+/// counts tokens, since every sum adds the spans up.
+fn may_count_tokens(items: &[Item<'_>], root: usize) -> bool {
+    let counts = |tokens: Option<Raw<'_>>| tokens.is_some_and(|raw| !matches!(raw, b"0" | b"null"));
+    items.iter().enumerate().all(|(i, item)| match item {
+        Item::Object(raw) if i != root => {
+            ![raw.input_tokens, raw.output_tokens, raw.total_tokens].into_iter().any(counts)
+        }
+        _ => true,
+    })
+}
+
+fn fill_attributes(trace: &RawTrace<'_>, root: &mut Span, mender: &mut Mender) {
+    for (key, value) in span::attributes(trace.attributes, mender) {
+        if root.attribute(&key).is_none() {
+            root.attributes.push((key, value));
+        }
+    }
+    root.repairs.append(&mut mender.repairs);
+    root.attributes.append(&mut mender.originals);
+}
