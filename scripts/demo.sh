@@ -75,6 +75,10 @@ agent_status=0
 [ "$agent_status" -eq 0 ] || echo "the agent ended with status $agent_status"
 
 if [ -n "$server_pid" ] && ! kill -0 "$server_pid" 2>/dev/null; then
+  server_pid=
+fi
+url=$(announced url)
+if [ -z "$url" ]; then
   cat >&2 <<TEXT
 
 The server ended before the agent did. What the agent recorded is in its journal: start the server again
@@ -83,6 +87,7 @@ TEXT
   exit 1
 fi
 
+# A server that was killed and started again by hand in the meantime serves as well.
 trace=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["turns"][-1]["trace_id"])' "$work/report.json")
 say "staso show $trace"
 "$staso" show "$trace"
