@@ -1,0 +1,101 @@
+"""Every code block of the README and the guides does what the page says.
+
+`python` blocks run, each in a fresh process beside a running server, and must leave a trace behind;
+`bash runnable` blocks run as they stand. A block of any other kind is not code to paste, except `sh`
+blocks, which may only hold the commands listed here: those that other tests run, or that never end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from parts import ROOT, Server, environment, run_program, wait_until
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "guides").rglob("*.md")),
+    *sorted((ROOT / "docs" / "reference").rglob("*.md")),
+    ROOT / "bench" / "README.md",
+]
+# `staso serve` runs in every test here; the others are run by whoever runs these tests.
+COMMANDS_NOT_RUN_HERE = {"make demo", "make test", "make bench", "staso serve"}
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for fence in _FENCE.finditer(text):
+            line = text.count("\n", 0, fence.start()) + 1
+            found.append(Block(page, line, fence[1].strip(), fence[2]))
+    return found
+
+
+def of(language: str) -> list[Block]:
+    return [block for block in blocks() if block.language == language]
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+def test_python_block(block: Block, server: Server, home: Path, tmp_path: Path) -> None:
+    program = tmp_path / "page.py"
+    program.write_text(block.text)
+    run_program(program, home)
+    rows = wait_until("its trace", lambda: [row for row in server.trace_rows() if not row["open_count"]])
+    assert not any(row["repaired_count"] for row in rows)
+
+
+@pytest.mark.parametrize("block", of("bash runnable"), ids=str)
+def test_bash_block(block: Block, server: Server, home: Path) -> None:
+    run_program("import staso as st\nst.init()\nwith st.span('x'): pass\n", home)
+    server.wait_for_spans(1)
+    env = environment(home, {"STASO_URL": server.url})
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.text], env=env, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("block", of("sh"), ids=str)
+def test_sh_block_holds_only_known_commands(block: Block) -> None:
+    commands = {line.strip() for line in block.text.splitlines() if line.strip()}
+    assert commands <= COMMANDS_NOT_RUN_HERE, f"{block}: use `bash runnable` so that it is run"
+
+
+def test_every_other_block_is_text() -> None:
+    allowed = {"python", "bash runnable", "sh", "text"}
+    assert [str(block) for block in blocks() if block.language not in allowed] == []
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for page in PAGES:
+        for target in re.findall(r"`?make ([a-z]+)`?", page.read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name} speaks of `make {target}`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
