@@ -16,9 +16,11 @@ pub struct Batch {
     pub reply: Vec<u8>,
     /// Span versions, in order of receipt. The same span may stand in it more than once.
     pub spans: Vec<Span>,
-    /// Annotations, applied after the spans. The same id twice is one.
+    /// Annotations, applied after the spans. The same id twice is one: the first stays.
     pub annotations: Vec<Annotation>,
-    /// Signs of life of recording processes.
+    /// Signs of life of recording processes. They count in this batch's workspace and in those of
+    /// its spans. A provisional span is itself a sign of life of its process, in its own
+    /// workspace, at the time it was received.
     pub processes: Vec<ProcessSign>,
     /// When the server received it, Unix nanoseconds: dates the receipt.
     pub received_ns: i64,
@@ -38,7 +40,9 @@ pub struct ReceiptKey {
 pub enum Appended {
     /// It is durable and visible.
     New {
-        /// The traces it touched, each once, with their workspaces.
+        /// The traces it changed, each once, with their workspaces, in that order: those that got
+        /// a newer span or an annotation, and those with an open span of a process that said
+        /// goodbye.
         touched: Vec<(String, TraceId)>,
         /// Whether the same key was seen before with another body: counted by the server.
         key_reused: bool,

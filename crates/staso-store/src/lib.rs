@@ -7,12 +7,17 @@
 
 mod batch;
 mod error;
+pub mod matching;
+pub mod memory;
 mod process;
 pub mod query;
+pub mod rollup;
 pub mod row;
 mod traits;
+pub mod tree;
 
 pub use batch::{Appended, Batch, ReceiptKey};
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use process::{ProcessSign, Sign};
 pub use traits::{Capabilities, Store, StoreStats};

@@ -6,7 +6,7 @@ use crate::query::{Cursor, RunState};
 
 /// One trace as a list shows it: a rollup of the newest version of each of its spans.
 ///
-/// Dropped spans count nowhere. Sums over unknown parts are sums of the known ones and say so.
+/// Dropped spans count nowhere; a trace of nothing else has no row. Sums over unknown parts are sums of the known ones and say so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceRow {
     /// The tenant.
@@ -28,7 +28,7 @@ pub struct TraceRow {
     pub state: RunState,
     /// The earliest start.
     pub start_ns: i64,
-    /// The latest end; `None` while a span is open.
+    /// The latest end; `None` while a span is open, and where no span has one.
     pub end_ns: Option<i64>,
     /// Spans.
     pub span_count: u64,
@@ -50,6 +50,8 @@ pub struct TraceRow {
     pub user_id: Option<String>,
     /// Every agent name, sorted.
     pub agents: Vec<String>,
+    /// Every agent version, sorted.
+    pub agent_versions: Vec<String>,
     /// Every model, sorted.
     pub models: Vec<String>,
     /// Every tag, sorted.
@@ -62,13 +64,14 @@ pub struct TraceRow {
     pub total_tokens: Option<i64>,
     /// nano-USD of the spans with a known cost; `None` when none has one.
     pub cost_nano_usd: Option<i64>,
-    /// Whether a model call's cost is unknown, so that `cost_nano_usd` is a lower bound.
+    /// Whether the cost of some span of kind `Llm` is unknown (it may still be open), so that
+    /// `cost_nano_usd` is a lower bound.
     pub cost_incomplete: bool,
     /// The first 200 characters of the root's input.
     pub input_preview: Option<String>,
     /// The first 200 characters of the root's output.
     pub output_preview: Option<String>,
-    /// The root's error message, or that of the earliest failed span.
+    /// The root's error message, or that of the earliest failed span that has one.
     pub error_message: Option<String>,
     /// Spans that were mended on arrival.
     pub repaired_count: u64,

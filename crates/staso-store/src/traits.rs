@@ -26,6 +26,8 @@ use crate::row::{Trace, TracePage, TraceRow, WorkspaceRow};
 /// * **Snapshots.** One call reads one state. Cursors stay valid while data arrives: a row whose
 ///   sort value does not change is neither skipped nor doubled.
 /// * Reads never block ingest, nor ingest reads.
+/// * **Damage stays local.** A damaged span is left out of answers about its trace and reported by
+///   [`span`](Store::span); everything undamaged stays readable.
 ///
 /// # Not promised
 /// Order among rows of equal sort key beyond trace id; counts across two calls; that a deleted
@@ -45,7 +47,8 @@ pub trait Store: Send + Sync + 'static {
     /// is an answer, not an error; an unknown workspace is empty.
     ///
     /// # Errors
-    /// [`StoreError::BadQuery`] for a cursor of another query; engine errors.
+    /// [`StoreError::BadQuery`] for a cursor of another sort, a limit out of range, or a filter that
+    /// is too large; engine errors.
     async fn traces(&self, query: &TraceQuery) -> Result<TracePage, StoreError>;
 
     /// The row of one trace; `None` when not known.
@@ -60,7 +63,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<TraceRow>, StoreError>;
 
     /// One trace, every span of it in tree order (see [`Trace`]), and its annotations; `None` when
-    /// no span of it is known. Without `payloads`, inputs, outputs and events are left empty.
+    /// it has no row. Without `payloads`, inputs, outputs and events are left empty.
     ///
     /// # Errors
     /// Engine errors.
@@ -72,10 +75,10 @@ pub trait Store: Send + Sync + 'static {
         now_ns: i64,
     ) -> Result<Option<Trace>, StoreError>;
 
-    /// One span, whole; `None` when not known.
+    /// One span, whole, dropped ones included; `None` when not known.
     ///
     /// # Errors
-    /// Engine errors.
+    /// Engine errors, [`StoreError::Damaged`] where its stored bytes are.
     async fn span(
         &self,
         workspace: &str,

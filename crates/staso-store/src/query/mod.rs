@@ -1,6 +1,17 @@
 //! Questions as plain data: filters, sort, pages.
+//!
+//! [`parse`] reads the grammar that people write filters in; `Display` of [`Filter`] writes it.
+
+mod cursor;
+mod format;
+mod lex;
+pub mod parse;
+mod units;
 
 use staso_model::{SpanKind, SpanStatus, TraceId};
+
+pub use cursor::CursorError;
+pub use parse::ParseError;
 
 /// Which traces, in which order, from where.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +89,8 @@ pub enum Filter {
     Trace(TraceId),
     /// A number of the trace compares so. A trace without the value never matches.
     Number(NumberField, Comparison, i64),
-    /// Some span has this attribute with this value (as text; numbers and booleans by their JSON
-    /// text). The path is dotted, see [`staso_model::get_path`].
+    /// Some span has this attribute with this value (as text; numbers, booleans and null by their
+    /// JSON text; lists, maps and bytes never match). The path is dotted, see [`staso_model::get_path`].
     Metadata(String, TextMatch),
 }
 
@@ -114,7 +125,8 @@ pub enum TextField {
     Tag,
 }
 
-/// How text is compared; always without regard to letter case (Unicode simple lower-casing).
+/// How text is compared; always without regard to letter case (Unicode lower-casing, letter by
+/// letter).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextMatch {
     /// The whole text.
@@ -153,6 +165,24 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
+}
+
+impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Stalled, Self::Interrupted, Self::Done, Self::Unknown];
+
+    /// The word, lower case, as it stands on every wire and screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stalled => "stalled",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Whether a trace still runs.

@@ -1,0 +1,199 @@
+//! From a heap of spans to a tree in reading order.
+//!
+//! Spans come from strangers: parents may be missing, discarded, or their own descendants, and a
+//! chain may be a hundred thousand deep. Nothing here recurses, and every step is linear.
+
+use std::collections::HashMap;
+
+use staso_model::Span;
+
+use crate::row::TreeSpan;
+
+/// Where a span hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    Root,
+    Missing,
+    Under(usize),
+}
+
+/// The spans that were not dropped, pre-order, siblings by (start, id).
+///
+/// * A dropped span's children hang under its nearest ancestor that was not dropped.
+/// * A span whose parent has not arrived stands as a root and says so; likewise every span that is
+///   its own ancestor, so that the answer does not depend on where a cycle is entered.
+#[must_use]
+pub fn tree_order(mut spans: Vec<Span>) -> Vec<TreeSpan> {
+    spans.sort_by_key(|span| (span.start_ns, span.span_id));
+    let hooks = cut_cycles(&bridge_dropped(&parents(&spans), &spans));
+    let children = children(&hooks, &spans);
+    let order = pre_order(&children);
+    assemble(spans, &hooks, &order)
+}
+
+/// Every span's parent as sent.
+fn parents(spans: &[Span]) -> Vec<Hook> {
+    let places: HashMap<_, _> = spans.iter().enumerate().map(|(i, s)| (s.span_id, i)).collect();
+    let hook = |span: &Span| match span.parent_span_id {
+        None => Hook::Root,
+        Some(parent) => places.get(&parent).map_or(Hook::Missing, |i| Hook::Under(*i)),
+    };
+    spans.iter().map(hook).collect()
+}
+
+/// Lets every span point past dropped ones. Each dropped span is resolved once: a walk stops at
+/// the first one already resolved, and writes its answer back along the way.
+fn bridge_dropped(parents: &[Hook], spans: &[Span]) -> Vec<Hook> {
+    let mut resolved: Vec<Option<Hook>> = vec![None; spans.len()];
+    let mut walked = vec![false; spans.len()];
+    let mut path = Vec::new();
+    for start in 0..spans.len() {
+        let mut at = start;
+        let answer = loop {
+            if let Some(known) = resolved[at] {
+                break known;
+            }
+            if walked[at] {
+                // Only dropped spans are walked through: a ring of them leads nowhere.
+                break Hook::Missing;
+            }
+            walked[at] = true;
+            path.push(at);
+            match parents[at] {
+                Hook::Under(parent) if spans[parent].dropped => at = parent,
+                other => break other,
+            }
+        };
+        path.drain(..).for_each(|i| resolved[i] = Some(answer));
+    }
+    resolved.into_iter().map(|hook| hook.unwrap_or(Hook::Missing)).collect()
+}
+
+/// Turns every member of a cycle into a root. Colours: 0 unseen, 1 on this walk, 2 done.
+fn cut_cycles(hooks: &[Hook]) -> Vec<Hook> {
+    let mut cut = hooks.to_vec();
+    let mut colour = vec![0_u8; hooks.len()];
+    let mut path = Vec::new();
+    for start in 0..hooks.len() {
+        let mut at = Some(start);
+        while let Some(i) = at.filter(|i| colour[*i] == 0) {
+            colour[i] = 1;
+            path.push(i);
+            at = if let Hook::Under(parent) = hooks[i] { Some(parent) } else { None };
+        }
+        if let Some(entry) = at.filter(|i| colour[*i] == 1) {
+            let members = path.iter().rev().take_while(|i| **i != entry).chain([&entry]);
+            members.for_each(|i| cut[*i] = Hook::Missing);
+        }
+        path.drain(..).for_each(|i| colour[i] = 2);
+    }
+    cut
+}
+
+/// Children by parent, the roots in the extra last place; all in (start, id) order because `spans`
+/// is.
+fn children(hooks: &[Hook], spans: &[Span]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); spans.len() + 1];
+    for (i, span) in spans.iter().enumerate() {
+        if !span.dropped {
+            let under = if let Hook::Under(parent) = hooks[i] { parent } else { spans.len() };
+            children[under].push(i);
+        }
+    }
+    children
+}
+
+fn pre_order(children: &[Vec<usize>]) -> Vec<usize> {
+    let mut order = Vec::with_capacity(children.len());
+    let mut stack: Vec<usize> = children.last().into_iter().flatten().rev().copied().collect();
+    while let Some(i) = stack.pop() {
+        order.push(i);
+        stack.extend(children[i].iter().rev());
+    }
+    order
+}
+
+fn assemble(spans: Vec<Span>, hooks: &[Hook], order: &[usize]) -> Vec<TreeSpan> {
+    let mut slots: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
+    let mut place = vec![0_u32; slots.len()];
+    let mut tree: Vec<TreeSpan> = Vec::with_capacity(order.len());
+    for &i in order {
+        let Some(span) = slots[i].take() else { continue };
+        let at = u32::try_from(tree.len()).unwrap_or(u32::MAX);
+        let parent = if let Hook::Under(parent) = hooks[i] { Some(place[parent]) } else { None };
+        let depth = parent.map_or(0, |parent| tree[parent as usize].depth + 1);
+        place[i] = at;
+        let missing_parent = hooks[i] == Hook::Missing;
+        tree.push(TreeSpan { span, depth, parent, subtree_end: at + 1, missing_parent });
+    }
+    // A child stands after its parent, so that one backward pass hands every end upwards.
+    for i in (0..tree.len()).rev() {
+        if let Some(parent) = tree[i].parent {
+            let end = tree[i].subtree_end;
+            let parent = &mut tree[parent as usize];
+            parent.subtree_end = parent.subtree_end.max(end);
+        }
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use staso_model::{SpanId, TraceId};
+
+    use super::*;
+
+    fn span(id: u64, parent: u64, dropped: bool) -> Span {
+        let id_of = |n: u64| SpanId::from_w3c(n.to_be_bytes());
+        let mut span = Span::new("w", TraceId([1; 16]), id_of(id));
+        span.parent_span_id = (parent > 0).then(|| id_of(parent));
+        span.dropped = dropped;
+        span
+    }
+
+    /// `id@depth`, with `!` for a missing parent.
+    fn shown(spans: Vec<Span>) -> String {
+        let show = |t: &TreeSpan| {
+            let id = u64::from_be_bytes(t.span.span_id.low());
+            format!("{id}@{}{}", t.depth, if t.missing_parent { "!" } else { "" })
+        };
+        tree_order(spans).iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_parent_stands_before_its_children() {
+        let spans =
+            vec![span(4, 2, false), span(3, 1, false), span(2, 1, false), span(1, 0, false)];
+        let tree = tree_order(spans.clone());
+        assert_eq!(shown(spans), "1@0 2@1 4@2 3@1");
+        assert_eq!(tree.iter().map(|t| t.subtree_end).collect::<Vec<_>>(), [4, 3, 3, 4]);
+        assert_eq!(tree[2].parent, Some(1));
+    }
+
+    #[test]
+    fn dropped_spans_are_bridged() {
+        assert_eq!(shown(vec![span(1, 0, false), span(2, 1, true), span(3, 2, false)]), "1@0 3@1");
+        assert_eq!(shown(vec![span(2, 0, true), span(3, 2, false)]), "3@0");
+        assert_eq!(shown(vec![span(2, 9, true), span(3, 2, false)]), "3@0!");
+        assert_eq!(shown(vec![span(2, 3, true), span(3, 2, true), span(4, 2, false)]), "4@0!");
+    }
+
+    #[test]
+    fn cycles_become_roots_and_keep_their_branches() {
+        let ring = vec![span(1, 2, false), span(2, 1, false), span(3, 2, false)];
+        assert_eq!(shown(ring), "1@0! 2@0! 3@1");
+        assert_eq!(shown(vec![span(1, 1, false)]), "1@0!");
+        assert_eq!(shown(vec![span(1, 2, false), span(2, 1, true)]), "1@0!");
+    }
+
+    #[test]
+    fn deep_chains_do_not_exhaust_the_stack() {
+        const DEEP: u64 = 100_000;
+        for dropped in [false, true] {
+            let chain = (1..=DEEP).map(|i| span(i, i - 1, dropped && i > 1 && i < DEEP)).collect();
+            let tree = tree_order(chain);
+            assert_eq!(tree.last().unwrap().depth, if dropped { 1 } else { 99_999 });
+            assert_eq!(tree[0].subtree_end as usize, tree.len());
+        }
+    }
+}
