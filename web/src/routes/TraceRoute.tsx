@@ -1,0 +1,3 @@
+export function TraceRoute() {
+  return null;
+}
