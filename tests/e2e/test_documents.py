@@ -20,7 +20,6 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs" / "guides").rglob("*.md")),
     *sorted((ROOT / "docs" / "reference").rglob("*.md")),
-    ROOT / "bench" / "README.md",
 ]
 # `staso serve` runs in every test here; the others are run by whoever runs these tests.
 COMMANDS_NOT_RUN_HERE = {"make demo", "make test", "make bench", "staso serve"}
