@@ -13,7 +13,7 @@ once=false
 
 scripts/web.sh
 say "the server binary"
-cargo build --locked -p staso-cli
+cargo build --locked --workspace --bins
 scripts/wheel.sh
 
 staso=$target/debug/staso

@@ -47,7 +47,7 @@ suite() {
 }
 
 suite lint scripts/lint.sh
-suite "server binary" cargo build --locked -p staso-cli
+suite "server binary" cargo build --locked --workspace --bins
 suite rust rust_tests
 suite rust-docs doc_tests
 suite web web_tests
