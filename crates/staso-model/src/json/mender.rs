@@ -17,11 +17,38 @@ pub(super) struct Mender {
     pub(super) repairs: Vec<Repair>,
     /// `staso.original.<field>`: what stood there before.
     pub(super) originals: Attributes,
+    /// Within a list, originals are not kept one by one: the list is kept whole instead.
+    is_in_list: bool,
+    has_lost: bool,
 }
 
 impl Mender {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, repairs: Vec::new(), originals: Vec::new() }
+        Self {
+            limits,
+            repairs: Vec::new(),
+            originals: Vec::new(),
+            is_in_list: false,
+            has_lost: false,
+        }
+    }
+
+    /// Reads the items of one list. If any of them loses something, the whole list is kept as
+    /// original, so that a million bad items cost one attribute and not a million.
+    pub(super) fn within_list<T>(
+        &mut self,
+        field: &str,
+        raw: Raw<'_>,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.is_in_list = true;
+        self.has_lost = false;
+        let items = read(self);
+        self.is_in_list = false;
+        if std::mem::take(&mut self.has_lost) {
+            self.keep(field, raw);
+        }
+        items
     }
 
     /// Marks a repair, once for each field and problem.
@@ -42,9 +69,17 @@ impl Mender {
     /// Marks a repair and keeps the original value.
     pub(super) fn replace(&mut self, field: &str, raw: Raw<'_>, problem: &str) {
         self.mark(field, problem);
-        let original = self.value(field, raw);
+        self.keep(field, raw);
+    }
+
+    fn keep(&mut self, field: &str, raw: Raw<'_>) {
+        if self.is_in_list {
+            self.has_lost = true;
+            return;
+        }
         let key = format!("{ORIGINAL}{field}");
-        if !self.originals.iter().any(|(k, v)| *k == key && *v == original) {
+        if !self.originals.iter().any(|(known, _)| *known == key) {
+            let original = self.value(field, raw);
             self.originals.push((key, original));
         }
     }
@@ -92,7 +127,7 @@ impl Mender {
         let raw = self.present(field, raw)?;
         let text = unescape(raw).text;
         let whole = text.parse().ok().or_else(|| whole_double(&text));
-        if whole.is_none() && text != "" {
+        if whole.is_none() && !text.is_empty() {
             self.replace(field, raw, "not a whole number of 64 bits: ignored");
         }
         whole

@@ -76,7 +76,7 @@ impl Default for Limits {
             max_spans: 10_000,
             max_annotations: 10_000,
             max_depth: 512,
-            max_attribute_depth: 32,
+            max_attribute_depth: 30,
             max_name_bytes: 1024,
         }
     }

@@ -32,22 +32,19 @@ fn list<T>(
         mender.replace(field, raw, "not an array: kept as an attribute");
         return Vec::new();
     }
-    let mut items = Vec::new();
-    let mut is_whole = true;
-    for element in elements(raw) {
-        match read(element, mender) {
-            Some(item) => items.push(item),
-            None => is_whole = false,
+    mender.within_list(field, raw, |mender| {
+        let mut items = Vec::new();
+        for element in elements(raw) {
+            match read(element, mender) {
+                Some(item) => items.push(item),
+                None => {
+                    let problem = "some items could not be read: the list is kept as an attribute";
+                    mender.replace(field, raw, problem);
+                }
+            }
         }
-    }
-    if !is_whole {
-        mender.replace(
-            field,
-            raw,
-            "some items could not be read: the list is kept as an attribute",
-        );
-    }
-    items
+        items
+    })
 }
 
 fn event(raw: Raw<'_>, received_ns: i64, mender: &mut Mender) -> Option<Event> {
@@ -61,7 +58,7 @@ fn event(raw: Raw<'_>, received_ns: i64, mender: &mut Mender) -> Option<Event> {
     Some(Event {
         time_ns,
         name: mender.name("events.name", event.name).unwrap_or_default(),
-        attributes: attributes(event.attributes, mender),
+        attributes: attributes("events.attributes", event.attributes, mender),
         dropped_attributes: mender.count_u32("events.dropped_attributes", event.dropped_attributes),
     })
 }
@@ -77,7 +74,7 @@ fn link(raw: Raw<'_>, mender: &mut Mender) -> Option<Link> {
         trace_id,
         span_id,
         trace_state: mender.name("links.trace_state", link.trace_state).unwrap_or_default(),
-        attributes: attributes(link.attributes, mender),
+        attributes: attributes("links.attributes", link.attributes, mender),
         dropped_attributes: mender.count_u32("links.dropped_attributes", link.dropped_attributes),
         flags: mender.count_u32("links.flags", link.flags),
     })

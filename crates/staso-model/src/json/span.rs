@@ -1,5 +1,7 @@
 //! One span of the native wire.
 
+use uuid::Uuid;
+
 use super::DecodeContext;
 use super::fields::{RawSpan, RawTrace};
 use super::mender::{Mender, ORIGINAL};
@@ -21,10 +23,27 @@ pub(super) struct Surroundings<'a, 'c> {
     pub(super) ctx: &'a DecodeContext<'c>,
     pub(super) trace_id: TraceId,
     pub(super) trace: &'a RawTrace<'a>,
-    /// The id of a span that names none, derived from the receipt and the position.
-    pub(super) fallback_id: SpanId,
+    /// Where the span stands: the index of its trace, and its own within it.
+    pub(super) position: [usize; 2],
     pub(super) sequence: u64,
     pub(super) is_clean: bool,
+}
+
+impl Surroundings<'_, '_> {
+    /// The id of a span that names none.
+    fn fallback_id(&self) -> SpanId {
+        SpanId(derived_id(self.ctx, &self.trace_id.0, &self.position))
+    }
+}
+
+/// An id from the receipt and the position, the same for every resend of the batch.
+pub(super) fn derived_id(
+    ctx: &DecodeContext<'_>,
+    namespace: &[u8; 16],
+    position: &[usize],
+) -> [u8; 16] {
+    let name = format!("{}/{position:?}", ctx.receipt_id);
+    *Uuid::new_v5(&Uuid::from_bytes(*namespace), name.as_bytes()).as_bytes()
 }
 
 /// A span from an object.
@@ -37,7 +56,7 @@ pub(super) fn decode(
     let workspace = workspace(raw, around, mender);
     let mut span = Span::new(workspace, around.trace_id, span_id);
     span.parent_span_id = parent_id(raw.parent_span_id, &span, mender);
-    span.attributes = attributes(raw.attributes, mender);
+    span.attributes = attributes("attributes", raw.attributes, mender);
     span.version = version(raw, &span.attributes, around, mender);
     span.kind = kind(raw.kind, mender);
     span.name = mender.name("name", raw.name).unwrap_or_else(|| {
@@ -64,7 +83,7 @@ pub(super) fn decode_other(
 ) -> Span {
     mender.mark("span", "not an object: kept as the input of a custom span");
     let workspace = workspace(&RawSpan::default(), around, mender);
-    let mut span = Span::new(workspace, around.trace_id, around.fallback_id);
+    let mut span = Span::new(workspace, around.trace_id, around.fallback_id());
     span.version = version(&RawSpan::default(), &Vec::new(), around, mender);
     span.kind = SpanKind::Custom;
     span.name = SpanKind::Custom.to_string();
@@ -92,13 +111,13 @@ fn finish(raw: &RawSpan<'_>, mut span: Span, mender: &mut Mender) -> Span {
 fn span_id(raw: Option<Raw<'_>>, around: &Surroundings<'_, '_>, mender: &mut Mender) -> SpanId {
     let Some(text) = mender.long_text("span_id", raw).filter(|text| !text.is_empty()) else {
         mender.mark("span_id", "missing: derived from the receipt and the position");
-        return around.fallback_id;
+        return around.fallback_id();
     };
     match text.parse::<SpanId>() {
         Ok(id) if !id.is_nil() => id,
         Ok(_) => {
             mender.mark("span_id", "all zero: derived from the receipt and the position");
-            around.fallback_id
+            around.fallback_id()
         }
         Err(_) => {
             mender.replace("span_id", raw.unwrap_or_default(), "not an id: hashed into one");
@@ -139,38 +158,34 @@ fn workspace(raw: &RawSpan<'_>, around: &Surroundings<'_, '_>, mender: &mut Mend
 }
 
 /// Attributes as an object, or as the JSON text of one. Anything else is kept as original.
-pub(super) fn attributes(raw: Option<Raw<'_>>, mender: &mut Mender) -> Attributes {
-    let Some(raw) = mender.present("attributes", raw) else { return Vec::new() };
+pub(super) fn attributes(field: &str, raw: Option<Raw<'_>>, mender: &mut Mender) -> Attributes {
+    let Some(raw) = mender.present(field, raw) else { return Vec::new() };
     if !is_string(raw) {
-        return attribute_object(raw, mender);
+        return attribute_object(field, raw, mender);
     }
     let unescaped = unescape(raw);
-    mender.mark_mends("attributes", unescaped.mends);
+    mender.mark_mends(field, unescaped.mends);
     let text = unescaped.text.trim_ascii().as_bytes();
     if text.is_empty() {
         return Vec::new();
     }
     if scan(text).is_err() {
-        mender.replace("attributes", raw, "broken JSON: kept under staso.original.attributes");
+        mender.replace(field, raw, "broken JSON: kept as an attribute");
         return Vec::new();
     }
-    attribute_object(text, mender)
+    attribute_object(field, text, mender)
 }
 
-fn attribute_object(raw: Raw<'_>, mender: &mut Mender) -> Attributes {
+fn attribute_object(field: &str, raw: Raw<'_>, mender: &mut Mender) -> Attributes {
     if !is_object(raw) {
         if raw != b"null" {
-            mender.replace(
-                "attributes",
-                raw,
-                "not an object: kept under staso.original.attributes",
-            );
+            mender.replace(field, raw, "not an object: kept as an attribute");
         }
         return Vec::new();
     }
     let mut mends = Mends::default();
     let attributes = value::read_members(raw, mender.limits.max_attribute_depth, &mut mends);
-    mender.mark_mends("attributes", mends);
+    mender.mark_mends(field, mends);
     attributes
 }
 

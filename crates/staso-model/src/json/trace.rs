@@ -1,11 +1,11 @@
 //! The body and its traces: defaults for spans, what fills a root, heartbeats, annotations.
 
-use uuid::Uuid;
+use std::collections::HashSet;
 
 use super::annotation::decode_in_batch;
 use super::fields::{RawProcess, RawSpan, RawTrace};
 use super::mender::Mender;
-use super::span::{self, Surroundings};
+use super::span::{self, Surroundings, derived_id};
 use super::walk::{Raw, elements, is_array, is_object, members};
 use super::{
     DecodeContext, DecodeError, DecodedBatch, ProcessSign, ProcessState, RepairReport, parts,
@@ -70,7 +70,7 @@ impl Decoder<'_, '_> {
                 ctx: self.ctx,
                 trace_id,
                 trace: &trace,
-                fallback_id: SpanId(self.derived(&trace_id.0, &[index, position])),
+                position: [index, position],
                 sequence: self.ctx.first_sequence.wrapping_add(self.batch.spans.len() as u64),
                 is_clean: self.is_clean,
             };
@@ -118,7 +118,7 @@ impl Decoder<'_, '_> {
     }
 
     fn trace_id(&self, index: usize, trace: &RawTrace<'_>, mender: &mut Mender) -> TraceId {
-        let derived = TraceId(self.derived(&[0; 16], &[index]));
+        let derived = TraceId(derived_id(self.ctx, &[0; 16], &[index]));
         let text = mender.long_text("trace_id", trace.trace_id).filter(|text| !text.is_empty());
         let Some(text) = text else {
             mender.mark("trace_id", "missing: derived from the receipt and the position");
@@ -136,12 +136,6 @@ impl Decoder<'_, '_> {
                 TraceId::from_foreign_text(&text)
             }
         }
-    }
-
-    /// An id from the receipt and the position, the same for every resend of the batch.
-    fn derived(&self, namespace: &[u8; 16], position: &[usize]) -> [u8; 16] {
-        let name = format!("{}/{position:?}", self.ctx.receipt_id);
-        *Uuid::new_v5(&Uuid::from_bytes(*namespace), name.as_bytes()).as_bytes()
     }
 
     fn keep(&mut self, span: Span) {
@@ -180,7 +174,7 @@ impl Decoder<'_, '_> {
             if self.batch.annotations.len() == limit {
                 return Err(DecodeError::TooManyEntries { what: "annotations", limit });
             }
-            let fallback = self.derived(&trace_id.0, &[index, position]);
+            let fallback = derived_id(self.ctx, &trace_id.0, &[index, position]);
             let made = super::annotation::AnnotationContext {
                 workspace: &workspace,
                 trace_id,
@@ -264,11 +258,9 @@ fn may_count_tokens(items: &[Item<'_>], root: usize) -> bool {
 }
 
 fn fill_attributes(trace: &RawTrace<'_>, root: &mut Span, mender: &mut Mender) {
-    for (key, value) in span::attributes(trace.attributes, mender) {
-        if root.attribute(&key).is_none() {
-            root.attributes.push((key, value));
-        }
-    }
+    let defaults = span::attributes("attributes", trace.attributes, mender);
+    let own: HashSet<String> = root.attributes.iter().map(|(key, _)| key.clone()).collect();
+    root.attributes.extend(defaults.into_iter().filter(|(key, _)| !own.contains(key)));
     root.repairs.append(&mut mender.repairs);
     root.attributes.append(&mut mender.originals);
 }

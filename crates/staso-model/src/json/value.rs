@@ -73,7 +73,7 @@ pub(super) fn write(value: &Value, out: &mut String) {
             push_json_string(&base64::engine::general_purpose::STANDARD.encode(bytes), out);
         }
         Value::Array(items) => {
-            write_list(items, ['[', ']'], out, |item, out| write(item, out));
+            write_list(items, ['[', ']'], out, write);
         }
         Value::Map(entries) => write_members(entries, out),
     }
