@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import staso as st
+
 from support import documents, tools
 from support.model_client import Message, ModelClient, StreamedReply
 
@@ -39,6 +40,11 @@ SYSTEM_PROMPT = (
     "You answer questions about Staso from the passages below and from your tools. "
     "Quote the passages and name their source.\n\n{passages}"
 )
+PLAN_PROMPT = (
+    "Split the question into at most three search queries over documentation. "
+    'Answer in JSON: {"queries": ["...", "..."]}'
+)
+QUERIES_LIMIT = 3
 PASSAGES_PER_QUERY = 3
 TOOL_ROUNDS_LIMIT = 4
 HTTP_ATTEMPTS = 8
@@ -76,12 +82,13 @@ class SupportAgent:
     @st.trace(name="gather-context")
     async def gather_context(self, question: str) -> list[documents.Passage]:
         """Asks the model for search queries, runs them side by side, and merges what they found."""
-        request = [{"role": "user", "content": question}]
+        request = [{"role": "system", "content": PLAN_PROMPT}, {"role": "user", "content": question}]
         reply = await asyncio.to_thread(
             self.model.complete, "plan-queries", request, response_format={"type": "json_object"}
         )
-        queries = json.loads(reply)["queries"]
-        results = await asyncio.gather(*(self.search(query) for query in queries))
+        # A model may answer something else than it was asked for; the question itself is a query too.
+        queries = json.loads(reply).get("queries") or [question]
+        results = await asyncio.gather(*(self.search(str(query)) for query in queries[:QUERIES_LIMIT]))
         with st.span("merge") as span:
             best: dict[str, documents.Hit] = {}
             for hit in (hit for hits in results for hit in hits):
@@ -114,12 +121,12 @@ class SupportAgent:
 
     async def run_tool(self, call: dict[str, Any]) -> Message:
         """Runs one tool; a failure is recorded and told to the model, which may try again."""
-        name, arguments = call["function"]["name"], json.loads(call["function"]["arguments"])
-        print(f"  · {name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})", flush=True)
+        name = call["function"]["name"]
+        print(f"  · {name} {call['function']['arguments']}", flush=True)
         with st.span(f"call {name}", kind="custom") as span:
             span.metadata["call_id"] = call["id"]
             try:
-                value = {"result": await attempt(name, arguments)}
+                value = {"result": await attempt(name, json.loads(call["function"]["arguments"]))}
             except subprocess.TimeoutExpired as error:
                 span.set_status("timeout", f"{name} took longer than {error.timeout} s")
                 value = {"error": str(error)}
@@ -130,7 +137,7 @@ class SupportAgent:
             span.output = value
         if "error" in value:
             print(f"    failed: {value['error']}", flush=True)
-        return {"role": "tool", "tool_call_id": call["id"], "name": name, "content": json.dumps(value)}
+        return {"role": "tool", "tool_call_id": call["id"], "content": json.dumps(value)}
 
 
 async def attempt(name: str, arguments: dict[str, Any]) -> Any:

@@ -52,7 +52,9 @@ class Handler(BaseHTTPRequestHandler):
         if request.get("stream"):
             return self._stream(answer, usage)
         time.sleep(self.server.seconds_per_token * min(usage["completion_tokens"], 20))
-        return self._json(200, _envelope("chat.completion", message=answer.message(), usage=usage))
+        return self._json(
+            200, _envelope("chat.completion", finish=answer.finish_reason, message=answer.message(), usage=usage)
+        )
 
     def _stream(self, answer: Answer, usage: dict[str, int]) -> None:
         self.send_response(200)
@@ -64,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         for token in answer.pieces():
             time.sleep(self.server.seconds_per_token)
             self._event(_envelope("chat.completion.chunk", delta={"content": token}))
+        self._event(_envelope("chat.completion.chunk", finish=answer.finish_reason, delta={}))
         self._event({**_envelope("chat.completion.chunk"), "choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
@@ -97,9 +100,11 @@ class ModelServer(ThreadingHTTPServer):
         self.seconds_per_token = 1.0 / tokens_per_second
 
 
-def _envelope(kind: str, *, usage: dict[str, int] | None = None, **choice: Any) -> dict[str, Any]:
+def _envelope(
+    kind: str, *, finish: str | None = None, usage: dict[str, int] | None = None, **choice: Any
+) -> dict[str, Any]:
     body: dict[str, Any] = {"id": "chatcmpl-local", "object": kind, "created": 0, "model": MODEL_NAME}
-    body["choices"] = [{"index": 0, "finish_reason": None, **choice}]
+    body["choices"] = [{"index": 0, "finish_reason": finish, **choice}]
     if usage:
         body["usage"] = usage
     return body

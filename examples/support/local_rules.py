@@ -31,6 +31,11 @@ class Answer:
     text: str = ""
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def finish_reason(self) -> str:
+        """Why the model stopped, in the endpoint's words."""
+        return "tool_calls" if self.tool_calls else "stop"
+
     def message(self) -> Message:
         """As an assistant message."""
         message: Message = {"role": "assistant", "content": self.text or None}
@@ -55,9 +60,11 @@ def decide(messages: list[Message], tools: list[dict[str, Any]], wants_json: boo
     if wants_json:
         return Answer(json.dumps({"queries": _queries(question)}))
     offered = {tool["function"]["name"] for tool in tools}
-    made = [call["function"] for message in turn for call in message.get("tool_calls") or []]
-    results = [message for message in turn if message["role"] == "tool"]
-    calls = _wanted_calls(question, results, {(call["name"], call["arguments"]) for call in made}, offered)
+    made = {call["id"]: call["function"] for message in turn for call in message.get("tool_calls") or []}
+    results = [
+        (made[message["tool_call_id"]]["name"], message["content"]) for message in turn if message["role"] == "tool"
+    ]
+    calls = _wanted_calls(question, results, {(call["name"], call["arguments"]) for call in made.values()}, offered)
     if calls:
         return Answer(tool_calls=calls)
     context = next((m["content"] for m in reversed(messages) if m["role"] == "system"), "")
@@ -71,13 +78,13 @@ def _queries(question: str) -> list[str]:
 
 
 def _wanted_calls(
-    question: str, results: list[Message], made: set[tuple[str, str]], offered: set[str]
+    question: str, results: list[tuple[str, str]], made: set[tuple[str, str]], offered: set[str]
 ) -> list[dict[str, Any]]:
     wanted: list[tuple[str, dict[str, Any]]] = []
     if path := _FILE.search(question):
         wanted.append(("read_file", {"path": path[0]}))
-    for result in results:
-        if suggestion := _SUGGESTION.search(result["content"]):
+    for _, content in results:
+        if suggestion := _SUGGESTION.search(content):
             wanted.append(("read_file", {"path": suggestion[1]}))
     if expression := _ARITHMETIC.search(question):
         wanted.append(("calculator", {"expression": expression[0].strip()}))
@@ -94,13 +101,9 @@ def _wanted_calls(
     return calls
 
 
-def _from_tools(results: list[Message]) -> list[str]:
-    """One line per tool result, the last one of each tool that did not fail."""
-    lines = {}
-    for message in results:
-        value = json.loads(message["content"])
-        lines[message["name"]] = _line(message["name"], value)
-    return list(lines.values())
+def _from_tools(results: list[tuple[str, str]]) -> list[str]:
+    """One line per tool, of its last result: a call that was tried again speaks for the failed one."""
+    return list({name: _line(name, json.loads(content)) for name, content in results}.values())
 
 
 def _line(tool: str, value: dict[str, Any]) -> str:
