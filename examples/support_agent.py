@@ -29,11 +29,11 @@ from support import documents, tools
 from support.model_client import Message, ModelClient, StreamedReply
 
 QUESTIONS = [
-    "How do I record my first trace, and where do I see it?",
+    "Where do spans wait when no server is running?",
     "What does docs/guides/manual-span.md say?",
     "The journal keeps 256 MiB: how many spans of 1300 bytes is 256 * 1024 ** 2 / 1300?",
     "Is the server healthy, and which commit is this checkout at?",
-    "What happens to my spans when the process is killed?",
+    "Does a program have to call flush before it exits?",
 ]
 
 SYSTEM_PROMPT = (

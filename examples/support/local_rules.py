@@ -73,8 +73,8 @@ def decide(messages: list[Message], tools: list[dict[str, Any]], wants_json: boo
 
 def _queries(question: str) -> list[str]:
     """The question, and each of its clauses that has at least two words worth searching for."""
-    clauses = [clause.strip() for clause in re.split(r"[,;:?]|\band\b", question)]
-    return list(dict.fromkeys([question, *(clause for clause in clauses if len(words(clause)) >= 2)]))[:3]
+    clauses = [clause.strip() for clause in re.split(r"[,;:?]|\b(?:and|when|before)\b", question)]
+    return [question, *(clause for clause in clauses if len(words(clause)) >= 2 and len(clauses) > 2)][:3]
 
 
 def _wanted_calls(
@@ -128,7 +128,8 @@ def _quotes(question: str, context: str) -> list[str]:
         for sentence in _sentences(text):
             found = words(sentence)
             shared = len(wanted.intersection(found))
-            scored.append((-shared / (len(found) + 8) ** 0.5, int(number), sentence, source))
+            # Long sentences share words by chance, and a passage that ranked lower is less to the point.
+            scored.append((-shared / (len(found) + 8) ** 0.5 / int(number) ** 0.25, int(number), sentence, source))
     best = [row for row in sorted(scored) if row[0] < 0][:QUOTED_SENTENCES]
     if not best:
         return ["The documents I was given do not say."]
@@ -137,8 +138,8 @@ def _quotes(question: str, context: str) -> list[str]:
 
 def _sentences(text: str) -> list[str]:
     """Prose only: code blocks, tables and pictures are not sentences."""
-    prose = re.sub(r"```.*?```", " ", text, flags=re.DOTALL)
+    prose = re.sub(r"```.*?```", " ", text, flags=re.DOTALL).replace("**", "")
     lines = [line for line in prose.splitlines() if not re.match(r"\s*[|<!]", line)]
     flat = re.sub(r"\s+", " ", re.sub(r"(?m)^\s*(?:[-*]|\d+\.)\s+", "\n", "\n".join(lines)).replace("\n\n", ". "))
-    found = (sentence.strip(" .*") for sentence in re.split(r"(?<=[.!?:])\s+", flat))
+    found = (sentence.strip(" .:") for sentence in re.split(r"(?<=[.!?])\s+", flat))
     return [sentence + "." for sentence in found if 4 <= len(sentence.split()) <= 60]
