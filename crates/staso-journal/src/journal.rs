@@ -1,0 +1,429 @@
+//! The journal of a live process: append on one end, batches out of the other.
+//!
+//! Appending holds one short lock that no shipping, reading or deleting ever holds.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use staso_model::{ProcessId, SpanId, TraceId};
+
+use crate::adopt::presence_path;
+use crate::batch::{Batch, BatchLimits};
+use crate::budget;
+use crate::destination::{Destination, Mode};
+use crate::error::JournalError;
+use crate::frame;
+use crate::header::{HEADER_MAX, SegmentHeader};
+use crate::home::{create_private_dir, private_options};
+use crate::lock::Lock;
+use crate::outlet::{Outlet, delete};
+use crate::record::RecordKind;
+use crate::segment::{Inlet, Live};
+
+/// A full directory is measured anew at most this often.
+const REMEASURE_AFTER: Duration = Duration::from_millis(100);
+
+/// How the journal uses the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// A segment is sealed when it would grow beyond this.
+    pub segment_bytes: u64,
+    /// A segment grows by this much at a time.
+    pub chunk_bytes: u64,
+    /// The most bytes in the directory, of all processes together.
+    pub budget_bytes: u64,
+    /// The largest record.
+    pub record_bytes: usize,
+    /// Whether segments may be mapped where the file system can promise blocks.
+    pub may_map: bool,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 8 << 20,
+            chunk_bytes: 256 << 10,
+            budget_bytes: 256 << 20,
+            record_bytes: 64 << 20,
+            may_map: true,
+        }
+    }
+}
+
+/// The journal of this process.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    destination: Destination,
+    process_id: ProcessId,
+    options: JournalOptions,
+    inlet: Mutex<Intake>,
+    segments: Mutex<VecDeque<Arc<Live>>>,
+    outlet: Mutex<Option<(Arc<Live>, Outlet)>>,
+    usage: AtomicU64,
+    appended: AtomicU64,
+    delivered: AtomicU64,
+    given_up: AtomicU64,
+    evicted: AtomicU64,
+    evicted_of_others: AtomicU64,
+    is_mapped: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Intake {
+    current: Option<Inlet>,
+    presence: Option<Lock>,
+    is_closed: bool,
+    full_since: Option<Instant>,
+}
+
+/// Counters since the journal was opened, and how it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalStats {
+    /// Records appended.
+    pub appended: u64,
+    /// Records acknowledged by a server.
+    pub delivered: u64,
+    /// Records set aside because a server refused them for good.
+    pub given_up: u64,
+    /// Own records evicted to stay within the budget.
+    pub evicted: u64,
+    /// Records of dead processes evicted to stay within the budget.
+    pub evicted_of_others: u64,
+    /// Bytes in the directory, of all processes, as last measured.
+    pub bytes: u64,
+    /// Whether the current segment is mapped.
+    pub is_mapped: bool,
+}
+
+impl JournalStats {
+    /// Records that are neither delivered nor lost.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.appended.saturating_sub(self.delivered + self.given_up + self.evicted)
+    }
+}
+
+impl Journal {
+    /// Opens the journal of a process. The directory is made; a segment is made by the first
+    /// record.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when the directory cannot be made or written to.
+    pub fn open(
+        dir: PathBuf,
+        destination: Destination,
+        process_id: ProcessId,
+        options: JournalOptions,
+    ) -> Result<Self, JournalError> {
+        create_private_dir(&dir).map_err(JournalError::io(&dir))?;
+        let usage = budget::measure(&dir);
+        Ok(Self {
+            dir,
+            destination,
+            process_id,
+            options,
+            inlet: Mutex::default(),
+            segments: Mutex::default(),
+            outlet: Mutex::default(),
+            usage: AtomicU64::new(usage),
+            appended: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            evicted_of_others: AtomicU64::new(0),
+            is_mapped: AtomicBool::new(false),
+        })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where its records go.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Appends one record. When this returns, the record survives the death of the process.
+    ///
+    /// # Errors
+    /// [`JournalError::Full`] at the budget (never in local mode while older records can go) or
+    /// when the disk is full; [`JournalError::TooLarge`]; [`JournalError::Closed`];
+    /// [`JournalError::Io`] when the directory cannot be used at all.
+    pub fn append(
+        &self,
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        json: &[u8],
+    ) -> Result<(), JournalError> {
+        if json.len() > self.options.record_bytes {
+            return Err(JournalError::TooLarge { bytes: json.len() });
+        }
+        let head = frame::header(kind, trace_id, span_id, json);
+        let mut intake = lock(&self.inlet);
+        if intake.is_closed {
+            return Err(JournalError::Closed);
+        }
+        self.prepare(&mut intake, json.len())?;
+        let inlet = intake.current.as_mut().ok_or(JournalError::Closed)?;
+        inlet.put(&head, json)?;
+        self.appended.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the current segment have room for a payload of this length.
+    fn prepare(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
+        if !intake.current.as_ref().is_some_and(|inlet| inlet.has_room(payload)) {
+            self.roll(intake, payload)?;
+        }
+        let missing = intake.current.as_ref().map_or(0, |inlet| inlet.missing(payload));
+        if missing > 0 {
+            self.reserve(intake, missing)?;
+            if let Some(inlet) = intake.current.as_mut()
+                && let Err(error) = inlet.grow(missing)
+            {
+                self.release(missing);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals the current segment and begins another.
+    #[cold]
+    fn roll(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
+        let chunk = self.options.chunk_bytes.max(HEADER_MAX as u64);
+        self.reserve(intake, chunk)?;
+        let made = self.begin(intake, payload, chunk);
+        match made {
+            Ok(inlet) => {
+                self.is_mapped.store(inlet.is_mapped(), Ordering::Relaxed);
+                lock(&self.segments).push_back(Arc::clone(&inlet.live));
+                intake.current = Some(inlet);
+                Ok(())
+            }
+            Err(error) => {
+                self.release(chunk);
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        intake: &mut Intake,
+        payload: usize,
+        chunk: u64,
+    ) -> Result<Inlet, JournalError> {
+        if intake.presence.is_none() {
+            let path = presence_path(&self.dir, self.process_id);
+            private_options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(JournalError::io(&path))?;
+            intake.presence = Lock::try_take(&path).map_err(JournalError::io(&path))?;
+        }
+        let whole = HEADER_MAX as u64 + frame::framed_len(payload) as u64;
+        let capacity = self.options.segment_bytes.max(whole).next_multiple_of(chunk);
+        let header =
+            SegmentHeader::new(self.process_id, now_ns(), self.destination.clone(), capacity);
+        Inlet::create(&self.dir, header, chunk, self.options.may_map)
+    }
+
+    /// Counts bytes against the budget, making room for them where that is allowed.
+    fn reserve(&self, intake: &mut Intake, bytes: u64) -> Result<(), JournalError> {
+        let fits = || self.usage.load(Ordering::Relaxed) + bytes <= self.options.budget_bytes;
+        if !fits() {
+            if intake.full_since.is_some_and(|since| since.elapsed() < REMEASURE_AFTER) {
+                return Err(JournalError::Full);
+            }
+            self.usage.store(budget::measure(&self.dir), Ordering::Relaxed);
+            while !fits() && self.destination.mode == Mode::Local && self.evict_oldest() {}
+            if !fits() {
+                intake.full_since = Some(Instant::now());
+                return Err(JournalError::Full);
+            }
+        }
+        intake.full_since = None;
+        self.usage.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn release(&self, bytes: u64) {
+        let _ = self.usage.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |usage| {
+            Some(usage.saturating_sub(bytes))
+        });
+    }
+
+    /// Deletes the oldest segment that is this process's own and sealed, or nobody's.
+    fn evict_oldest(&self) -> bool {
+        let own: Vec<Arc<Live>> = lock(&self.segments).iter().cloned().collect();
+        let Some(evicted) = budget::evict_oldest(&self.dir, &own) else { return false };
+        let counter = if evicted.is_own { &self.evicted } else { &self.evicted_of_others };
+        counter.fetch_add(evicted.records, Ordering::AcqRel);
+        self.release(evicted.bytes);
+        true
+    }
+
+    /// The batch in flight, exactly as it was; else the next records. `None` when everything
+    /// appended so far is settled. Meant for one shipping thread.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn next_batch(&self, limits: BatchLimits) -> Result<Option<Batch>, JournalError> {
+        let mut outlet = lock(&self.outlet);
+        loop {
+            if outlet.is_none() {
+                let Some(live) = lock(&self.segments).front().cloned() else { return Ok(None) };
+                match Outlet::open(&live.path) {
+                    Ok(Some(opened)) => *outlet = Some((live, opened)),
+                    // Evicted, or damaged from outside: nothing of it can be shipped.
+                    Ok(None) | Err(_) => self.forget(&live),
+                }
+                continue;
+            }
+            let Some((live, reader)) = outlet.as_mut() else { continue };
+            let is_sealed = live.is_sealed.load(Ordering::Acquire);
+            let tail = live.tail.load(Ordering::Acquire);
+            if !live.is_evicted.load(Ordering::Acquire) {
+                if let Some(batch) = reader.next_batch(tail, limits)? {
+                    return Ok(Some(batch));
+                }
+                if !is_sealed {
+                    return Ok(None);
+                }
+                reader.delete()?;
+                self.release(live.size.load(Ordering::Relaxed));
+            }
+            let live = Arc::clone(live);
+            *outlet = None;
+            self.forget(&live);
+        }
+    }
+
+    /// Takes a segment off the list; what it still held and nobody evicted is lost.
+    fn forget(&self, live: &Arc<Live>) {
+        lock(&self.segments).retain(|other| !Arc::ptr_eq(other, live));
+        if !live.is_evicted.swap(true, Ordering::AcqRel) {
+            self.given_up.fetch_add(live.left(), Ordering::AcqRel);
+        }
+    }
+
+    /// The batch is delivered.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`]; the batch may then be sent again, with the same key.
+    pub fn acknowledge(&self, batch: &Batch) -> Result<(), JournalError> {
+        self.settle(batch, &self.delivered)
+    }
+
+    /// The batch is refused for good; see [`set_aside`](crate::set_aside).
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn give_up(&self, batch: &Batch) -> Result<(), JournalError> {
+        self.settle(batch, &self.given_up)
+    }
+
+    fn settle(&self, batch: &Batch, counter: &AtomicU64) -> Result<(), JournalError> {
+        let mut outlet = lock(&self.outlet);
+        let Some((live, reader)) = outlet.as_mut() else { return Ok(()) };
+        if reader.header().segment_id != batch.segment_id() {
+            return Ok(());
+        }
+        reader.acknowledge(batch)?;
+        let count = batch.records.len() as u64;
+        // What was evicted while it was being sent is counted once, as evicted.
+        if !live.is_evicted.load(Ordering::Acquire) {
+            live.settled.fetch_add(count, Ordering::AcqRel);
+            counter.fetch_add(count, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// Forgets how the batch in flight was cut, so that the next one follows other limits.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn abandon(&self) -> Result<(), JournalError> {
+        match lock(&self.outlet).as_mut() {
+            Some((_, reader)) => reader.abandon(),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes everything appended so far survive the machine, not only the process.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn sync(&self) -> Result<(), JournalError> {
+        let segments: Vec<Arc<Live>> = lock(&self.segments).iter().cloned().collect();
+        for live in &segments {
+            live.file.sync_data().map_err(JournalError::io(&live.path))?;
+        }
+        #[cfg(unix)]
+        if !segments.is_empty() {
+            let dir = fs::File::open(&self.dir).map_err(JournalError::io(&self.dir))?;
+            dir.sync_all().map_err(JournalError::io(&self.dir))?;
+        }
+        Ok(())
+    }
+
+    /// Takes no more records. What is left can still be shipped by this process until the journal
+    /// is dropped, and by another afterwards.
+    pub fn close(&self) {
+        let mut intake = lock(&self.inlet);
+        intake.is_closed = true;
+        intake.current = None;
+        if intake.presence.take().is_some() {
+            let _ = delete(&presence_path(&self.dir, self.process_id));
+        }
+    }
+
+    /// Counters and levels.
+    #[must_use]
+    pub fn stats(&self) -> JournalStats {
+        JournalStats {
+            appended: self.appended.load(Ordering::Acquire),
+            delivered: self.delivered.load(Ordering::Acquire),
+            given_up: self.given_up.load(Ordering::Acquire),
+            evicted: self.evicted.load(Ordering::Acquire),
+            evicted_of_others: self.evicted_of_others.load(Ordering::Acquire),
+            bytes: self.usage.load(Ordering::Relaxed),
+            is_mapped: self.is_mapped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Journal {
+    /// An empty segment is not left for others to find.
+    fn drop(&mut self) {
+        self.close();
+        for live in lock(&self.segments).iter() {
+            if live.left() == 0 {
+                let _ = delete(&live.path);
+            }
+        }
+    }
+}
+
+/// A poisoned lock only means that another thread panicked; what it guards is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,251 @@
+//! Reading a segment back, batch by batch, and keeping how far that has come.
+//!
+//! The same code reads a live segment up to its tail and a dead process's file, torn or not.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::batch::{Batch, BatchLimits, Origin};
+use crate::error::JournalError;
+use crate::frame::{self, FRAME_HEADER, Found};
+use crate::header::{HEADER_MAX, Progress, SegmentHeader};
+use crate::record::Record;
+use crate::storage::{read_at, write_all_at};
+
+/// How much is read at once at least.
+const WINDOW_BYTES: usize = 64 * 1024;
+
+/// The reading end of one segment file.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    header: SegmentHeader,
+    path: PathBuf,
+    file: File,
+    progress: Progress,
+}
+
+/// A run of records found in a file.
+#[derive(Debug, Default)]
+struct Run {
+    records: Vec<Record>,
+    bytes: usize,
+    first: u64,
+    last: u64,
+    end: u64,
+}
+
+impl Outlet {
+    /// Opens a segment. `None` for a file that this code did not write, or a later format.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, JournalError> {
+        let file =
+            File::options().read(true).write(true).open(path).map_err(JournalError::io(path))?;
+        let front = read_at(&file, 0, HEADER_MAX).map_err(JournalError::io(path))?;
+        let Some(header) = SegmentHeader::decode(&front) else { return Ok(None) };
+        let progress = Progress::decode(&front);
+        Ok(Some(Self { header, path: path.to_owned(), file, progress }))
+    }
+
+    pub(crate) fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// How long the file is: where a dead process's records end at the latest.
+    pub(crate) fn file_end(&self) -> Result<u64, JournalError> {
+        self.file.metadata().map(|data| data.len()).map_err(JournalError::io(&self.path))
+    }
+
+    /// The batch that was being sent, exactly; else the next records before `end`. Its range is in
+    /// the header before this returns, so that whoever recovers it makes the same batch.
+    pub(crate) fn next_batch(
+        &mut self,
+        end: u64,
+        limits: BatchLimits,
+    ) -> Result<Option<Batch>, JournalError> {
+        if let Some((first, last)) = self.progress.in_flight
+            && first >= self.start()
+            && let Some(batch) = self.batch(self.repeat(first, last, end)?)
+        {
+            return Ok(Some(batch));
+        }
+        let run = self.read_run(self.start(), end, limits, None)?;
+        let Some(batch) = self.batch(run) else { return Ok(None) };
+        self.store(self.progress.acknowledged, Some((batch.first, batch.last)))?;
+        Ok(Some(batch))
+    }
+
+    fn repeat(&self, first: u64, last: u64, end: u64) -> Result<Run, JournalError> {
+        let unlimited = BatchLimits { records: usize::MAX, bytes: usize::MAX };
+        self.read_run(first, end, unlimited, Some(last))
+    }
+
+    /// Everything up to the end of this batch is delivered, or given up.
+    pub(crate) fn acknowledge(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        if batch.segment_id() != self.header.segment_id {
+            return Ok(());
+        }
+        self.store(self.progress.acknowledged.max(batch.end), None)
+    }
+
+    /// The batch will be cut anew, smaller.
+    pub(crate) fn abandon(&mut self) -> Result<(), JournalError> {
+        self.store(self.progress.acknowledged, None)
+    }
+
+    /// How many records stand before `end` and are not acknowledged.
+    pub(crate) fn count_left(&self, end: u64) -> Result<u64, JournalError> {
+        let mut from = self.start();
+        let mut count = 0;
+        let limits = BatchLimits { records: 10_000, bytes: 4 << 20 };
+        loop {
+            let run = self.read_run(from, end, limits, None)?;
+            if run.records.is_empty() {
+                return Ok(count);
+            }
+            count += run.records.len() as u64;
+            from = run.end;
+        }
+    }
+
+    /// Deletes the file.
+    pub(crate) fn delete(&self) -> Result<(), JournalError> {
+        delete(&self.path)
+    }
+
+    fn start(&self) -> u64 {
+        self.progress.acknowledged.max(self.header.data_start)
+    }
+
+    fn batch(&self, run: Run) -> Option<Batch> {
+        let origin = Origin::new(self.header.segment_id, &self.header.destination);
+        (!run.records.is_empty())
+            .then(|| Batch::new(origin, run.records, (run.first, run.last, run.end)))
+    }
+
+    fn store(
+        &mut self,
+        acknowledged: u64,
+        in_flight: Option<(u64, u64)>,
+    ) -> Result<(), JournalError> {
+        let (next, at, slot) = self.progress.advance(acknowledged, in_flight);
+        write_all_at(&self.file, &slot, at).map_err(JournalError::io(&self.path))?;
+        self.progress = next;
+        Ok(())
+    }
+
+    /// Whole records from `from` on, until a limit, `end`, or past the record at `last`.
+    fn read_run(
+        &self,
+        from: u64,
+        end: u64,
+        limits: BatchLimits,
+        last: Option<u64>,
+    ) -> Result<Run, JournalError> {
+        let mut run = Run::default();
+        let mut offset = from;
+        let mut window = limits.bytes.clamp(WINDOW_BYTES, 1 << 20);
+        while offset < end {
+            let want = window.min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+            let bytes = read_at(&self.file, offset, want).map_err(JournalError::io(&self.path))?;
+            let view = View { bytes: &bytes, offset, want, end };
+            match run.take(&view, limits, last) {
+                Step::Done => break,
+                Step::ReadFrom { at, length } => {
+                    offset = at;
+                    window = window.max(length);
+                }
+            }
+        }
+        Ok(run)
+    }
+}
+
+/// One window of the file.
+struct View<'a> {
+    bytes: &'a [u8],
+    /// Where it begins in the file.
+    offset: u64,
+    /// How much was asked for; less came only where the file is shorter than it should be.
+    want: usize,
+    /// Where records end in the file.
+    end: u64,
+}
+
+impl View<'_> {
+    /// The step when no frame stands at or after `at`. The last bytes are read again with what
+    /// follows them, because a frame may begin there.
+    fn after(&self, at: usize) -> Step {
+        let next = at.max(self.bytes.len().saturating_sub(FRAME_HEADER + 8) & !7);
+        let is_end = self.offset + self.bytes.len() as u64 >= self.end;
+        if next == 0 || is_end || self.bytes.len() < self.want {
+            return Step::Done;
+        }
+        Step::ReadFrom { at: self.offset + next as u64, length: 0 }
+    }
+}
+
+/// What to do after one window. `ReadFrom` is always further on, or wider.
+enum Step {
+    Done,
+    ReadFrom { at: u64, length: usize },
+}
+
+impl Run {
+    /// Takes the whole frames of a window.
+    fn take(&mut self, view: &View<'_>, limits: BatchLimits, last: Option<u64>) -> Step {
+        let mut at = 0;
+        loop {
+            match frame::find(view.bytes, at) {
+                Found::Frame(frame) => {
+                    let start = view.offset + frame.start as u64;
+                    if last.is_some_and(|last| start > last) {
+                        return Step::Done;
+                    }
+                    at = frame.end;
+                    let Some(record) = frame.record() else { continue };
+                    if self.is_full(record.json.len(), limits) {
+                        return Step::Done;
+                    }
+                    self.push(record, start, view.offset + frame.end as u64);
+                    if self.records.len() >= limits.records {
+                        return Step::Done;
+                    }
+                }
+                Found::Beyond { start, length } => {
+                    let begin = view.offset + start as u64;
+                    let is_possible = begin + length as u64 <= view.end;
+                    if is_possible && (start > 0 || view.want < length) {
+                        if self.is_full(length - FRAME_HEADER, limits) {
+                            return Step::Done;
+                        }
+                        return Step::ReadFrom { at: begin, length };
+                    }
+                    at = start + 8;
+                }
+                Found::Nothing => return view.after(at),
+            }
+        }
+    }
+
+    fn is_full(&self, more: usize, limits: BatchLimits) -> bool {
+        !self.records.is_empty() && self.bytes.saturating_add(more) > limits.bytes
+    }
+
+    fn push(&mut self, record: Record, start: u64, end: u64) {
+        if self.records.is_empty() {
+            self.first = start;
+        }
+        self.bytes += record.json.len();
+        self.records.push(record);
+        self.last = start;
+        self.end = end;
+    }
+}
+
+/// Deletes a file that may be gone already.
+pub(crate) fn delete(path: &Path) -> Result<(), JournalError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::io(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,145 @@
+//! The live segment of this process: made, appended to, sealed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::adopt::{SEGMENT, UNBORN};
+use crate::error::JournalError;
+use crate::frame;
+use crate::header::SegmentHeader;
+use crate::home::private_options;
+use crate::lock::Lock;
+use crate::storage::{Storage, write_all_at};
+
+/// What the appending and the shipping end share of one segment.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    /// Where whole records end.
+    pub(crate) tail: AtomicU64,
+    /// Nothing more will be appended.
+    pub(crate) is_sealed: AtomicBool,
+    /// The file was deleted to make room.
+    pub(crate) is_evicted: AtomicBool,
+    /// Records appended.
+    pub(crate) appended: AtomicU64,
+    /// Records delivered or given up.
+    pub(crate) settled: AtomicU64,
+    /// Bytes counted against the budget.
+    pub(crate) size: AtomicU64,
+    _lock: Lock,
+}
+
+/// The appending end.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    pub(crate) live: Arc<Live>,
+    storage: Storage,
+    tail: u64,
+    capacity: u64,
+    chunk: u64,
+}
+
+impl Inlet {
+    /// Makes the file under another name, locks it, and only then gives it its own: nobody ever
+    /// finds an unlocked segment of a living process.
+    pub(crate) fn create(
+        dir: &Path,
+        mut header: SegmentHeader,
+        chunk: u64,
+        may_map: bool,
+    ) -> Result<Self, JournalError> {
+        let unborn = dir.join(format!("{}.{UNBORN}", header.segment_id.simple()));
+        let path = unborn.with_extension(SEGMENT);
+        let made = Self::create_at(&unborn, &path, &mut header, chunk, may_map);
+        if made.is_err() {
+            let _ = fs::remove_file(&unborn);
+        }
+        made
+    }
+
+    fn create_at(
+        unborn: &Path,
+        path: &Path,
+        header: &mut SegmentHeader,
+        chunk: u64,
+        may_map: bool,
+    ) -> Result<Self, JournalError> {
+        let error = || JournalError::io(path);
+        let front = header.encode().ok_or(JournalError::TooLarge { bytes: 0 })?;
+        let file = private_options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(unborn)
+            .map_err(error())?;
+        let lock = Lock::try_take(unborn).map_err(error())?.ok_or(JournalError::Closed)?;
+        let storage = Storage::new(&file, header.capacity, chunk, may_map).map_err(error())?;
+        write_all_at(&file, &front, 0).map_err(error())?;
+        fs::rename(unborn, path).map_err(error())?;
+        let live = Live {
+            path: path.to_owned(),
+            file,
+            tail: AtomicU64::new(header.data_start),
+            is_sealed: AtomicBool::new(false),
+            is_evicted: AtomicBool::new(false),
+            appended: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            size: AtomicU64::new(chunk),
+            _lock: lock,
+        };
+        let tail = header.data_start;
+        Ok(Self { live: Arc::new(live), storage, tail, capacity: header.capacity, chunk })
+    }
+
+    /// Whether a payload of this length still fits.
+    pub(crate) fn has_room(&self, payload: usize) -> bool {
+        self.tail + frame::framed_len(payload) as u64 <= self.capacity
+    }
+
+    /// How many bytes the file must grow by for a payload of this length.
+    pub(crate) fn missing(&self, payload: usize) -> u64 {
+        let end = self.tail + frame::framed_len(payload) as u64;
+        self.storage.missing(end, self.chunk, self.capacity)
+    }
+
+    /// Grows the file by what [`Inlet::missing`] said.
+    pub(crate) fn grow(&mut self, by: u64) -> Result<(), JournalError> {
+        self.storage.grow(&self.live.file, by).map_err(JournalError::io(&self.live.path))?;
+        self.live.size.fetch_add(by, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Appends one record that fits.
+    pub(crate) fn put(&mut self, head: &[u8], payload: &[u8]) -> Result<(), JournalError> {
+        self.storage
+            .put(&self.live.file, self.tail, head, payload)
+            .map_err(JournalError::io(&self.live.path))?;
+        self.tail += frame::framed_len(payload.len()) as u64;
+        self.live.appended.fetch_add(1, Ordering::Relaxed);
+        self.live.tail.store(self.tail, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.storage.is_mapped()
+    }
+}
+
+impl Live {
+    /// Records that are neither delivered nor given up.
+    pub(crate) fn left(&self) -> u64 {
+        let settled = self.settled.load(Ordering::Acquire);
+        self.appended.load(Ordering::Acquire).saturating_sub(settled)
+    }
+}
+
+impl Drop for Inlet {
+    /// Whoever stops appending has sealed the segment.
+    fn drop(&mut self) {
+        self.live.is_sealed.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,179 @@
+//! The bytes of a live segment: mapped where the disk has promised the blocks, written otherwise.
+//!
+//! A store into a mapping of blocks the disk cannot provide kills the program, so a mapping is
+//! only used over blocks that `fallocate` has truly allocated. Where the file system cannot promise
+//! that, records go through `write`. A file is never truncated while it is mapped.
+
+use std::fs::File;
+use std::io;
+
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
+
+/// How records reach a segment file.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    /// Stores into a shared mapping; `allocated` bytes from the front are backed by blocks.
+    #[cfg(target_os = "linux")]
+    Mapped { map: memmap2::MmapRaw, allocated: u64 },
+    /// `write` at an offset; `allocated` bytes from the front are counted against the budget.
+    Written { allocated: u64 },
+}
+
+impl Storage {
+    /// A mapping of `capacity` bytes if the file system can back its first `chunk`.
+    pub(crate) fn new(file: &File, capacity: u64, chunk: u64, may_map: bool) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        if may_map && allocate(file, 0, chunk)? {
+            let length = usize::try_from(capacity).map_err(io::Error::other)?;
+            let map = memmap2::MmapOptions::new().len(length).map_raw(file)?;
+            let _ = map.advise_range(memmap2::Advice::PopulateWrite, 0, chunk as usize);
+            return Ok(Self::Mapped { map, allocated: chunk });
+        }
+        let _ = (file, capacity, may_map);
+        Ok(Self::Written { allocated: chunk })
+    }
+
+    /// Whether records are stored into a mapping.
+    pub(crate) fn is_mapped(&self) -> bool {
+        !matches!(self, Self::Written { .. })
+    }
+
+    /// How many more bytes of disk are needed so that `end` bytes are backed: a multiple of
+    /// `chunk`, within `capacity`.
+    pub(crate) fn missing(&self, end: u64, chunk: u64, capacity: u64) -> u64 {
+        let allocated = match self {
+            #[cfg(target_os = "linux")]
+            Self::Mapped { allocated, .. } => *allocated,
+            Self::Written { allocated } => *allocated,
+        };
+        match end.saturating_sub(allocated) {
+            0 => 0,
+            short => short.next_multiple_of(chunk).min(capacity.saturating_sub(allocated)),
+        }
+    }
+
+    /// Backs this many more bytes with blocks, where blocks can be promised.
+    pub(crate) fn grow(&mut self, file: &File, by: u64) -> io::Result<()> {
+        match self {
+            _ if by == 0 => {}
+            #[cfg(target_os = "linux")]
+            Self::Mapped { map, allocated } => {
+                if !allocate(file, *allocated, by)? {
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
+                // Faulting a chunk in at once is cheaper than a fault for every page on the way.
+                let (from, length) = (*allocated as usize, by as usize);
+                let _ = map.advise_range(memmap2::Advice::PopulateWrite, from, length);
+                *allocated += by;
+            }
+            Self::Written { allocated } => *allocated += by,
+        }
+        let _ = file;
+        Ok(())
+    }
+
+    /// Puts a frame at `offset`, which the caller has made room for.
+    pub(crate) fn put(
+        &self,
+        file: &File,
+        offset: u64,
+        head: &[u8],
+        payload: &[u8],
+    ) -> io::Result<()> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mapped { map, allocated } => {
+                let end = offset + (head.len() + payload.len()) as u64;
+                if end > *allocated {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                // SAFETY: the range lies within the mapping (checked above: `allocated` never
+                // exceeds its length) and within allocated blocks; the one writer holds the
+                // segment's lock; readers use `read`, never a reference into the mapping.
+                unsafe {
+                    let at = map.as_mut_ptr().add(offset as usize);
+                    std::ptr::copy_nonoverlapping(
+                        payload.as_ptr(),
+                        at.add(head.len()),
+                        payload.len(),
+                    );
+                    std::ptr::copy_nonoverlapping(head.as_ptr(), at, head.len());
+                }
+                Ok(())
+            }
+            Self::Written { .. } => {
+                let mut frame = Vec::with_capacity(head.len() + payload.len());
+                frame.extend_from_slice(head);
+                frame.extend_from_slice(payload);
+                write_all_at(file, &frame, offset)
+            }
+        }
+    }
+}
+
+/// Reads exactly `length` bytes, or fewer at the end of the file.
+pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let available = file.metadata()?.len().saturating_sub(offset);
+    let length = length.min(usize::try_from(available).unwrap_or(usize::MAX));
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match read_some_at(file, &mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+}
+
+#[cfg(unix)]
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        bytes = &bytes[n..];
+        offset += n as u64;
+    }
+    Ok(())
+}
+
+/// Allocates blocks. `false` where the file system cannot promise any.
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, offset: u64, length: u64) -> io::Result<bool> {
+    let (offset, length) = (
+        libc::off_t::try_from(offset).map_err(io::Error::other)?,
+        libc::off_t::try_from(length).map_err(io::Error::other)?,
+    );
+    loop {
+        // SAFETY: plain system call on a descriptor that `file` keeps open.
+        let answer =
+            unsafe { libc::fallocate(std::os::fd::AsRawFd::as_raw_fd(file), 0, offset, length) };
+        if answer == 0 {
+            return Ok(true);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => return Ok(false),
+            _ => return Err(error),
+        }
+    }
+}
