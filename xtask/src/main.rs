@@ -21,7 +21,7 @@ use crate::repo::Repo;
 const MENU: &str = "\
 cargo xtask <chore>
 
-  tidy              edges, opening paragraphs, sizes, words: what reads the tree and nothing else
+  tidy              edges, openings, sizes, words, links: what reads the tree and nothing else
   tidy --generated  that every generated file equals what its command makes now
   gen               write every generated file (the list is xtask/generated.toml)
   count <dir>       add up the test reports (JUnit XML, cargo test logs) in a directory

@@ -5,6 +5,7 @@
 
 mod absences;
 mod edges;
+mod links;
 mod openings;
 mod sizes;
 mod words;
@@ -43,6 +44,7 @@ pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {
     let is_generated = |path: &str| generated.iter().any(|known| known == path);
     let mut findings = edges::check(repo)?;
     findings.extend(absences::check(repo)?);
+    findings.extend(links::check(repo));
     findings.extend(openings::check(repo, &is_generated));
     findings.extend(sizes::check(repo, &is_generated));
     findings.extend(words::check(repo));

@@ -22,7 +22,7 @@ struct Absences {
 #[serde(deny_unknown_fields)]
 struct Absence {
     patterns: Vec<String>,
-    /// Path prefixes the rule is about.
+    /// The folders the rule is about; `*` stands for any one name.
     under: Vec<String>,
     /// How the names of the files end that it is about.
     extensions: Vec<String>,
@@ -86,7 +86,7 @@ fn is_comment(line: &str) -> bool {
 
 impl Absence {
     fn covers(&self, file: &SourceFile) -> bool {
-        self.under.iter().any(|prefix| file.path.starts_with(prefix.as_str()))
+        self.under.iter().any(|folder| is_below(folder, &file.path))
             && self.extensions.iter().any(|extension| extension == file.extension())
     }
 
@@ -95,9 +95,18 @@ impl Absence {
     }
 }
 
+/// Whether `path` lies in `folder`, whose parts may be `*`.
+fn is_below(folder: &str, path: &str) -> bool {
+    let mut names = path.split('/');
+    folder
+        .trim_end_matches('/')
+        .split('/')
+        .all(|part| names.next().is_some_and(|name| part == "*" || part == name))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Absence, check_one};
+    use super::{Absence, check_one, is_below};
     use crate::repo::Repo;
 
     fn rule(except: &[&str]) -> Absence {
@@ -135,6 +144,13 @@ mod tests {
         let found = check_one(&repo, &rule(&["crates/model/src/env.rs"]));
         assert_eq!(found.len(), 1);
         assert!(found[0].problem.contains("is excepted but holds none"));
+    }
+
+    #[test]
+    fn a_star_stands_for_one_name() {
+        assert!(is_below("crates/*/src/", "crates/model/src/deep/a.rs"));
+        assert!(!is_below("crates/*/src/", "crates/model/tests/src/a.rs"));
+        assert!(!is_below("crates/model", "crates/model-two/a.rs"));
     }
 
     #[test]
