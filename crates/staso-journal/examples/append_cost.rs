@@ -1,0 +1,46 @@
+//! What one append costs: nanoseconds for typical payloads, mapped and written.
+//!
+//! Run with `cargo run --release -p staso-journal --example append_cost`.
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::time::Instant;
+
+use anyhow::Result;
+use staso_journal::{Destination, Journal, JournalOptions, RecordKind};
+use staso_model::{ProcessId, SpanId, TraceId};
+
+const RUNS: usize = 7;
+const APPENDS: usize = 40_000;
+
+fn main() -> Result<()> {
+    println!(
+        "{:>8} {:>8} {:>10} {:>10} {:>10}",
+        "storage", "bytes", "min ns", "median ns", "max ns"
+    );
+    for may_map in [true, false] {
+        for bytes in [300, 800, 4_000] {
+            let mut runs =
+                (0..RUNS).map(|_| measure(may_map, bytes)).collect::<Result<Vec<f64>>>()?;
+            runs.sort_by(f64::total_cmp);
+            let storage = if may_map { "mapped" } else { "written" };
+            let (min, median, max) = (runs[0], runs[RUNS / 2], runs[RUNS - 1]);
+            println!("{storage:>8} {bytes:>8} {min:>10.0} {median:>10.0} {max:>10.0}");
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds for one append, segments and growth included.
+fn measure(may_map: bool, bytes: usize) -> Result<f64> {
+    let dir = tempfile::tempdir()?;
+    let options = JournalOptions { may_map, ..JournalOptions::default() };
+    let destination = Destination::local();
+    let journal = Journal::open(dir.path().to_owned(), destination, ProcessId([1; 16]), options)?;
+    let payload = vec![b'x'; bytes];
+    let start = Instant::now();
+    for n in 0..APPENDS {
+        let span = SpanId::from_w3c((n as u64 + 1).to_be_bytes());
+        journal.append(RecordKind::Span, &TraceId([1; 16]), &span, &payload)?;
+    }
+    Ok(start.elapsed().as_nanos() as f64 / APPENDS as f64)
+}
