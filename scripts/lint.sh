@@ -17,6 +17,7 @@ step "tidy" cargo xtask tidy || true
 step "generated files" cargo xtask tidy --generated || true
 step "ruff" in_python "$venv/bin/ruff" check . || true
 step "ruff format" in_python "$venv/bin/ruff" format --check . || true
+step "ruff, outside the package" "$venv/bin/ruff" check . || true
 step "mypy" in_python "$venv/bin/mypy" || true
 step "stubtest" in_python "$venv/bin/stubtest" staso._core || true
 step "pyright" in_python "$venv/bin/pyright" || true
