@@ -1,1 +1,313 @@
-//! staso-store-local
+//! The embedded engine: one directory, durable before it acknowledges.
+//!
+//! `LOCK` keeps a second server out, `VERSION` names the format, `catalog.db` holds everything
+//! else in SQLite, whose synced write-ahead log is what an acknowledgement waits for. One thread
+//! writes and commits many batches at once ([`writer`]); reads run on connections of their own, on
+//! snapshots ([`pool`]). Rows of the list are recomputed from narrow summaries of the spans
+//! ([`cache`]), and every filter is decided by the contract's own matcher ([`list`]).
+
+mod apply;
+mod cache;
+mod decode;
+mod dir;
+mod disk;
+mod error;
+mod list;
+mod other_records;
+mod pool;
+mod read;
+mod schema;
+mod span_record;
+mod tokens;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
+use staso_store::matching::{Matcher, check_page};
+use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
+use staso_store::row::{Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::{Appended, Batch, Capabilities, Store, StoreError, StoreStats};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::dir::DataDir;
+use crate::pool::Pool;
+use crate::read::Reader;
+use crate::writer::Command;
+
+/// Limits of a store. Each bounds something that would else grow.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many batches may wait to be written.
+    pub queue_batches: usize,
+    /// How many bytes of batches may wait to be written, about.
+    pub queue_bytes: usize,
+    /// How long an append waits for room in the queue before it answers `Busy`.
+    pub queue_wait: Duration,
+    /// How many reads run at once; further ones wait.
+    pub readers: usize,
+    /// Memory for the rollup inputs of busy traces, bytes.
+    pub cache_bytes: usize,
+    /// How many receipts are kept, whatever their age.
+    pub max_receipts: u64,
+    /// The catalog may grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
+    /// of the disk.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_batches: 256,
+            queue_bytes: 64 << 20,
+            queue_wait: Duration::from_secs(3),
+            readers: 4,
+            cache_bytes: 96 << 20,
+            max_receipts: 1_000_000,
+            max_bytes: None,
+        }
+    }
+}
+
+/// The embedded engine. Dropping it finishes what was accepted; [`Store::close`] also says how
+/// that went.
+pub struct LocalStore {
+    catalog: PathBuf,
+    pool: Pool,
+    queue_wait: Duration,
+    queue_kib: u32,
+    room: Arc<Semaphore>,
+    room_kib: Arc<Semaphore>,
+    writer: Mutex<Option<Writing>>,
+}
+
+/// The way to the writer, until the store is closed.
+struct Writing {
+    commands: mpsc::Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for LocalStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalStore").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}
+
+impl LocalStore {
+    /// Opens a data directory, making it where it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] when another process holds the directory (the message names it) or
+    /// the format is unknown, [`StoreError::Damaged`] when it cannot be read,
+    /// [`StoreError::DiskFull`].
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
+        let dir = DataDir::open(dir)?;
+        let catalog = dir.catalog();
+        let (commands, thread) = writer::start(dir, options)?;
+        let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
+        Ok(Self {
+            pool: Pool::new(catalog.clone(), options.readers),
+            catalog,
+            queue_wait: options.queue_wait,
+            queue_kib,
+            room: Arc::new(Semaphore::new(options.queue_batches.max(1))),
+            room_kib: Arc::new(Semaphore::new(queue_kib as usize)),
+            writer: Mutex::new(Some(Writing { commands, thread })),
+        })
+    }
+
+    /// Changes the bound on the catalog's size, without a restart.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] or an engine error.
+    pub async fn set_max_bytes(&self, max_bytes: u64) -> Result<(), StoreError> {
+        self.ask(|answer| Command::Limit { max_bytes, answer }).await?
+    }
+
+    /// Room in the queue for a batch, waited for no longer than the options say.
+    async fn room(
+        &self,
+        batch: &Batch,
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), StoreError> {
+        let kib = u32::try_from(batch_bytes(batch) / 1024).unwrap_or(u32::MAX);
+        let kib = kib.clamp(1, self.queue_kib);
+        let both = async {
+            let one = Arc::clone(&self.room).acquire_owned().await;
+            let bytes = Arc::clone(&self.room_kib).acquire_many_owned(kib).await;
+            one.and_then(|one| bytes.map(|bytes| (one, bytes))).map_err(|_| StoreError::Closed)
+        };
+        tokio::time::timeout(self.queue_wait, both).await.map_err(|_| StoreError::Busy)?
+    }
+
+    /// Sends the writer a command and waits for its answer.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(command(answer))?;
+        // A writer that ended without an answer has not applied the command.
+        answered.await.map_err(|_| StoreError::Closed)
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writing = writer.as_ref().ok_or(StoreError::Closed)?;
+        writing.commands.send(command).map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs a read of one workspace; an unknown workspace has the default answer.
+    async fn read<T: Default + Send + 'static>(
+        &self,
+        workspace: &str,
+        now_ns: i64,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let workspace = workspace.to_owned();
+        self.pool
+            .read(move |conn| match Reader::of(conn, &workspace, now_ns)? {
+                Some(reader) => work(&reader),
+                None => Ok(T::default()),
+            })
+            .await
+    }
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        self.pool.close();
+        let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Writing { commands, thread }) = writing {
+            drop(commands);
+            // The thread reports its own failure; here only its end matters, so that the
+            // directory is free when the store is gone.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// About how much memory a batch holds while it waits.
+fn batch_bytes(batch: &Batch) -> usize {
+    let payload = |payload: &Option<staso_model::Payload>| {
+        payload.as_ref().map_or(0, |payload| payload.text.len())
+    };
+    let span = |span: &Span| {
+        let events: usize = span.events.iter().map(|e| 128 + 64 * e.attributes.len()).sum();
+        let attributes = 96 * span.attributes.len();
+        size_of::<Span>() + payload(&span.input) + payload(&span.output) + events + attributes
+    };
+    batch.spans.iter().map(span).sum::<usize>() + 512 * batch.annotations.len() + batch.reply.len()
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true }
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
+        let room = self.room(&batch).await?;
+        let batch = Box::new(batch);
+        self.ask(|answer| Command::Append { batch, answer, room }).await?
+    }
+
+    async fn traces(&self, query: &TraceQuery) -> Result<TracePage, StoreError> {
+        check_page(query)?;
+        Matcher::new(&query.filter)?;
+        let query = query.clone();
+        let workspace = query.workspace.clone();
+        let page =
+            self.read(&workspace, query.now_ns, move |reader| list::page(reader, &query).map(Some));
+        Ok(page.await?.unwrap_or(TracePage { rows: Vec::new(), next: None }))
+    }
+
+    async fn trace_row(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        now_ns: i64,
+    ) -> Result<Option<TraceRow>, StoreError> {
+        let trace_id = *trace_id;
+        self.read(workspace, now_ns, move |reader| reader.row(trace_id)).await
+    }
+
+    async fn trace(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        payloads: bool,
+        now_ns: i64,
+    ) -> Result<Option<Trace>, StoreError> {
+        let trace_id = *trace_id;
+        self.read(workspace, now_ns, move |reader| reader.trace(trace_id, payloads)).await
+    }
+
+    async fn span(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+    ) -> Result<Option<Span>, StoreError> {
+        let (trace_id, span_id) = (*trace_id, *span_id);
+        self.read(workspace, 0, move |reader| reader.span(trace_id, span_id)).await
+    }
+
+    async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {
+        Matcher::new(&query.traces.filter)?;
+        let query = query.clone();
+        let workspace = query.traces.workspace.clone();
+        self.read(&workspace, query.traces.now_ns, move |reader| list::facet(reader, &query)).await
+    }
+
+    async fn annotations(
+        &self,
+        workspace: &str,
+        trace_id: &TraceId,
+    ) -> Result<Vec<Annotation>, StoreError> {
+        let trace_id = *trace_id;
+        self.read(workspace, 0, move |reader| reader.annotations(trace_id)).await
+    }
+
+    async fn delete_annotation(
+        &self,
+        workspace: &str,
+        id: &AnnotationId,
+    ) -> Result<Option<TraceId>, StoreError> {
+        let (workspace, id) = (workspace.to_owned(), *id);
+        self.ask(|answer| Command::Delete { workspace, id, answer }).await?
+    }
+
+    async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
+        self.pool.read(read::workspaces).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        let stats = self.pool.read(read::stats).await?;
+        let size = |suffix: &str| {
+            let mut path = self.catalog.clone().into_os_string();
+            path.push(suffix);
+            // A log that is not there has no size.
+            std::fs::metadata(path).map_or(0, |meta| meta.len())
+        };
+        Ok(StoreStats { bytes: size("") + size("-wal"), ..stats })
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.pool.close();
+        self.room.close();
+        let writing = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writing { commands, thread }) = writing else { return Ok(()) };
+        let (answer, answered) = oneshot::channel();
+        commands.send(Command::Close { answer }).map_err(|_| StoreError::Closed)?;
+        let result = answered.await.map_err(|_| StoreError::Closed)?;
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            return Err(StoreError::Engine("the writer ended in a panic".to_owned()));
+        }
+        result
+    }
+}

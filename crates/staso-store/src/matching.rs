@@ -22,7 +22,7 @@ pub const MAX_LIMIT: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Matcher {
     filter: Filter,
-    wants_spans: bool,
+    wants_payloads: bool,
 }
 
 /// Where a matcher finds the spans of the trace it judges. They are asked for only when the row
@@ -49,13 +49,13 @@ impl Matcher {
     pub fn new(filter: &Filter) -> Result<Self, StoreError> {
         let mut terms = 0;
         check_size(filter, MAX_FILTER_DEPTH, &mut terms)?;
-        Ok(Self { wants_spans: wants_spans(filter), filter: folded(filter) })
+        Ok(Self { wants_payloads: wants_payloads(filter), filter: folded(filter) })
     }
 
-    /// Whether spans may have to be read to decide.
+    /// Whether inputs and outputs must be with the spans that are asked for.
     #[must_use]
-    pub fn wants_spans(&self) -> bool {
-        self.wants_spans
+    pub fn wants_payloads(&self) -> bool {
+        self.wants_payloads
     }
 
     /// Whether a trace passes.
@@ -110,6 +110,14 @@ fn wants_spans(filter: &Filter) -> bool {
         Filter::Not(inner) => wants_spans(inner),
         Filter::SpanName(_) | Filter::Anywhere(_) | Filter::Metadata(..) => true,
         _ => false,
+    }
+}
+
+fn wants_payloads(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(inner) | Filter::Any(inner) => inner.iter().any(wants_payloads),
+        Filter::Not(inner) => wants_payloads(inner),
+        other => matches!(other, Filter::Anywhere(_)),
     }
 }
 

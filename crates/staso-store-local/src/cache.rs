@@ -1,0 +1,190 @@
+//! Rollup inputs of the traces that were written to lately.
+//!
+//! A trace of many spans arrives in many batches. Its row is recomputed at each commit, but only
+//! from the blocks of spans that changed: the others keep their partial sums. What is not here is
+//! read back from the heads of the trace's spans.
+
+use std::collections::HashMap;
+
+use staso_model::{SpanId, TraceId, Version};
+use staso_store::rollup::{Rollup, SpanSummary};
+
+/// A trace of a workspace, by the workspace's number.
+pub(crate) type TraceRef = (i64, TraceId);
+
+/// Spans per partial sum.
+const BLOCK: usize = 256;
+
+/// One trace's spans, narrow.
+#[derive(Debug, Default)]
+pub(crate) struct CachedTrace {
+    places: HashMap<SpanId, usize>,
+    slots: Vec<Slot>,
+    /// `None`: to be computed anew.
+    blocks: Vec<Option<Rollup>>,
+    bytes: usize,
+    used_at: u64,
+    /// Whether the trace stands in the list.
+    pub(crate) has_row: bool,
+    /// The processes that the catalog knows to hold an open span of it.
+    pub(crate) open_processes: Vec<staso_model::ProcessId>,
+}
+
+/// A stored span.
+#[derive(Debug)]
+struct Slot {
+    span_row: i64,
+    version: Version,
+    /// `None`: its head is damaged, so that it counts nowhere.
+    summary: Option<SpanSummary>,
+}
+
+impl CachedTrace {
+    /// The row and version of a span.
+    pub(crate) fn find(&self, span_id: &SpanId) -> Option<(i64, Version)> {
+        let slot = &self.slots[*self.places.get(span_id)?];
+        Some((slot.span_row, slot.version))
+    }
+
+    /// Takes in a span's newest version.
+    pub(crate) fn put(
+        &mut self,
+        span_id: SpanId,
+        span_row: i64,
+        version: Version,
+        summary: Option<SpanSummary>,
+    ) {
+        let bytes_of = |summary: &Option<SpanSummary>| {
+            size_of::<Slot>() + summary.as_ref().map_or(0, SpanSummary::memory_bytes)
+        };
+        self.bytes += bytes_of(&summary);
+        let slot = Slot { span_row, version, summary };
+        if let Some(place) = self.places.get(&span_id) {
+            self.bytes -= bytes_of(&self.slots[*place].summary);
+            self.slots[*place] = slot;
+            self.blocks[place / BLOCK] = None;
+            return;
+        }
+        let place = self.slots.len();
+        if place.is_multiple_of(BLOCK) {
+            self.blocks.push(Some(Rollup::default()));
+        }
+        if let (Some(Some(block)), Some(summary)) = (self.blocks.last_mut(), &slot.summary) {
+            block.add(summary);
+        }
+        self.places.insert(span_id, place);
+        self.slots.push(slot);
+    }
+
+    /// The sum of all spans.
+    pub(crate) fn rollup(&mut self) -> Rollup {
+        let mut whole = Rollup::default();
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            let slots = &self.slots[i * BLOCK..self.slots.len().min((i + 1) * BLOCK)];
+            whole.merge(block.get_or_insert_with(|| sum(slots)));
+        }
+        whole
+    }
+}
+
+fn sum(slots: &[Slot]) -> Rollup {
+    let mut rollup = Rollup::default();
+    slots.iter().filter_map(|slot| slot.summary.as_ref()).for_each(|s| rollup.add(s));
+    rollup
+}
+
+/// Cached traces, bounded by bytes.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    traces: HashMap<TraceRef, CachedTrace>,
+    max_bytes: usize,
+    clock: u64,
+}
+
+impl Cache {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { traces: HashMap::new(), max_bytes, clock: 0 }
+    }
+
+    /// The trace where it is cached, marked as just used.
+    pub(crate) fn get(&mut self, trace: &TraceRef) -> Option<&mut CachedTrace> {
+        self.clock += 1;
+        let cached = self.traces.get_mut(trace)?;
+        cached.used_at = self.clock;
+        Some(cached)
+    }
+
+    pub(crate) fn insert(&mut self, trace: TraceRef, cached: CachedTrace) {
+        self.traces.insert(trace, cached);
+    }
+
+    /// Forgets everything: after a rollback nothing here can be trusted.
+    pub(crate) fn clear(&mut self) {
+        self.traces.clear();
+    }
+
+    /// Drops the longest unused traces until a quarter of the room is free again. Called between
+    /// transactions only, so that no trace vanishes while it is being written.
+    pub(crate) fn shrink(&mut self) {
+        let overhead = size_of::<CachedTrace>() + 64;
+        let mut bytes: usize = self.traces.values().map(|trace| trace.bytes + overhead).sum();
+        if bytes <= self.max_bytes {
+            return;
+        }
+        let mut by_age: Vec<_> =
+            self.traces.iter().map(|(key, trace)| (trace.used_at, *key, trace.bytes)).collect();
+        by_age.sort_unstable();
+        for (_, key, trace_bytes) in by_age {
+            if bytes <= self.max_bytes / 4 * 3 {
+                break;
+            }
+            bytes -= trace_bytes + overhead;
+            self.traces.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staso_model::Span;
+
+    use super::*;
+
+    fn id(n: usize) -> SpanId {
+        SpanId::from_w3c((n as u64 + 1).to_be_bytes())
+    }
+
+    fn put(trace: &mut CachedTrace, n: usize, start_ns: i64) {
+        let mut span = Span::new("w", TraceId([1; 16]), id(n));
+        span.start_ns = start_ns;
+        trace.put(id(n), n as i64, span.version, Some(SpanSummary::of(&span)));
+    }
+
+    #[test]
+    fn partial_sums_follow_replacements() {
+        let mut trace = CachedTrace::default();
+        (0..1000).for_each(|n| put(&mut trace, n, 100));
+        put(&mut trace, 300, 7);
+        let row = |trace: &mut CachedTrace| {
+            let rollup = trace.rollup();
+            rollup.row("w", TraceId([1; 16]), &[], staso_store::query::RunState::Done).unwrap()
+        };
+        assert_eq!((row(&mut trace).span_count, row(&mut trace).start_ns), (1000, 7));
+        put(&mut trace, 300, 100);
+        assert_eq!(row(&mut trace).start_ns, 100);
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let mut cache = Cache::new(20_000);
+        for n in 0..100 {
+            let mut trace = CachedTrace::default();
+            put(&mut trace, n, 0);
+            cache.insert((1, TraceId([u8::try_from(n).unwrap(); 16])), trace);
+            cache.get(&(1, TraceId([u8::try_from(n).unwrap(); 16])));
+        }
+        cache.shrink();
+        assert!(cache.get(&(1, TraceId([0; 16]))).is_none());
+        assert!(cache.get(&(1, TraceId([99; 16]))).is_some());
+    }
+}

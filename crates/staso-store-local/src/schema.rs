@@ -1,0 +1,114 @@
+//! The catalog's tables, and how its connections are set up.
+//!
+//! SQLite's write-ahead log is our write-ahead log: `synchronous = FULL` syncs it at every commit,
+//! and a commit is what an acknowledgement waits for. Every table carries its workspace.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use staso_store::StoreError;
+
+use crate::error::from_sqlite;
+
+/// Spans are rows in order of arrival, so that big bodies are only ever appended; identity is a
+/// narrow index. A row's payload stands last: readers of heads never touch its pages.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('last_sequence', 0);
+
+CREATE TABLE IF NOT EXISTS workspaces (
+  ws INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE,
+  spans INTEGER NOT NULL DEFAULT 0, traces INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS receipts (
+  ws INTEGER NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, reply BLOB NOT NULL,
+  received_ns INTEGER NOT NULL, PRIMARY KEY (ws, key, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS receipts_by_age ON receipts (received_ns);
+
+CREATE TABLE IF NOT EXISTS spans (
+  span_row INTEGER PRIMARY KEY, ws INTEGER NOT NULL, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,
+  version BLOB NOT NULL, head BLOB NOT NULL, payload BLOB
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS span_identity ON spans (ws, trace_id, span_id);
+
+CREATE TABLE IF NOT EXISTS traces (
+  trace_row INTEGER PRIMARY KEY, ws INTEGER NOT NULL, trace_id BLOB NOT NULL,
+  start_ns INTEGER NOT NULL, duration_ns INTEGER, cost_nano_usd INTEGER, tokens INTEGER,
+  spans INTEGER NOT NULL, errors INTEGER NOT NULL, open INTEGER NOT NULL,
+  interrupted INTEGER NOT NULL, status TEXT NOT NULL, kinds INTEGER NOT NULL, environment TEXT,
+  record BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS trace_identity ON traces (ws, trace_id);
+CREATE INDEX IF NOT EXISTS traces_by_start ON traces (ws, start_ns, trace_id);
+CREATE INDEX IF NOT EXISTS traces_by_duration ON traces (ws, duration_ns, trace_id);
+CREATE INDEX IF NOT EXISTS traces_by_cost ON traces (ws, cost_nano_usd, trace_id);
+CREATE INDEX IF NOT EXISTS traces_by_tokens ON traces (ws, tokens, trace_id);
+CREATE INDEX IF NOT EXISTS traces_by_spans ON traces (ws, spans, trace_id);
+
+CREATE TABLE IF NOT EXISTS open_traces (
+  ws INTEGER NOT NULL, process_id BLOB NOT NULL, trace_id BLOB NOT NULL,
+  PRIMARY KEY (ws, process_id, trace_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS processes (
+  ws INTEGER NOT NULL, process_id BLOB NOT NULL, alive_ns INTEGER, goodbye_ns INTEGER,
+  PRIMARY KEY (ws, process_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS annotations (
+  ws INTEGER NOT NULL, id BLOB NOT NULL, trace_id BLOB NOT NULL, record BLOB NOT NULL,
+  PRIMARY KEY (ws, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS annotations_by_trace ON annotations (ws, trace_id);
+";
+
+/// A page holds a few spans, so that large pages waste less.
+pub(crate) const PAGE_BYTES: u64 = 8192;
+/// How many pages the log may have before it is copied into the catalog (64 MiB).
+const CHECKPOINT_PAGES: u64 = 8192;
+const WRITER_CACHE_KIB: i64 = 65_536;
+const READER_CACHE_KIB: i64 = 8_192;
+const MAPPED_BYTES: i64 = 1 << 28;
+const STATEMENTS: usize = 64;
+/// Another program may look into the catalog; we wait for it a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens the catalog for the one writer, and makes its tables.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.busy_timeout(PATIENCE)?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES.cast_signed())?;
+        conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+        conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        conn.execute_batch(TABLES)?;
+        Ok(conn)
+    };
+    open().map_err(from_sqlite)
+}
+
+/// Opens the catalog for reading only.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.busy_timeout(PATIENCE)?;
+        conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+        conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(conn)
+    };
+    open().map_err(from_sqlite)
+}

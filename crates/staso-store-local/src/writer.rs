@@ -1,0 +1,247 @@
+//! The one thread that writes: it takes batches from a bounded queue and commits many of them in
+//! one transaction, so that one sync of the log pays for all.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, params};
+use staso_model::{AnnotationId, TraceId};
+use staso_store::{Appended, Batch, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::Options;
+use crate::apply::{Kept, Transaction, delete_annotation, run};
+use crate::cache::Cache;
+use crate::dir::DataDir;
+use crate::disk::Encoder;
+use crate::error::from_sqlite;
+use crate::schema::{self, PAGE_BYTES};
+
+/// Receipts are kept an hour longer than promised, so that no clock's jitter breaks the promise.
+const RECEIPTS_KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
+/// How many commits pass between two clearings of receipts.
+const COMMITS_PER_PRUNING: u64 = 256;
+/// A transaction takes no further batch above these.
+const MAX_GROUP_BATCHES: usize = 128;
+const MAX_GROUP_SPANS: usize = 10_000;
+/// Values nest up to 512 levels, and debug builds need room for that.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Something for the writer to do.
+pub(crate) enum Command {
+    /// Accept a batch. The permits keep its room in the queue until it is committed.
+    Append {
+        batch: Box<Batch>,
+        answer: oneshot::Sender<Result<Appended, StoreError>>,
+        room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    },
+    /// Delete an annotation.
+    Delete {
+        workspace: String,
+        id: AnnotationId,
+        answer: oneshot::Sender<Result<Option<TraceId>, StoreError>>,
+    },
+    /// Bound the catalog's size from now on.
+    Limit { max_bytes: u64, answer: oneshot::Sender<Result<(), StoreError>> },
+    /// Finish and close.
+    Close { answer: oneshot::Sender<Result<(), StoreError>> },
+}
+
+type Waiting = (
+    Box<Batch>,
+    oneshot::Sender<Result<Appended, StoreError>>,
+    (OwnedSemaphorePermit, OwnedSemaphorePermit),
+);
+
+struct Writer {
+    conn: Connection,
+    kept: Kept,
+    max_receipts: u64,
+    /// The newest time of receipt seen: the clock that receipts age by.
+    newest_ns: i64,
+    commits: u64,
+}
+
+/// Opens the catalog and starts the thread. It ends when told to close or when no sender is left.
+pub(crate) fn start(
+    dir: DataDir,
+    options: &Options,
+) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StoreError> {
+    let mut writer = Writer::open(&dir.catalog(), options)?;
+    dir.sync()?;
+    let (sender, commands) = mpsc::channel();
+    let work = move || {
+        let closing = writer.serve(&commands);
+        let result = writer.close();
+        // The lock goes last: whoever takes it finds nothing of ours still open.
+        drop(dir);
+        if let Some(answer) = closing {
+            // A caller who no longer waits needs no answer.
+            let _ = answer.send(result);
+        } else if let Err(error) = result {
+            tracing::error!(%error, "closing the catalog failed");
+        }
+    };
+    std::thread::Builder::new()
+        .name("staso-store-writer".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+        .map(|thread| (sender, thread))
+        .map_err(|e| StoreError::Engine(format!("cannot start the writer: {e}")))
+}
+
+impl Writer {
+    fn open(catalog: &Path, options: &Options) -> Result<Self, StoreError> {
+        let conn = schema::open_writer(catalog)?;
+        let number = |sql: &str| -> Result<i64, StoreError> {
+            conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
+        };
+        let last_sequence = number("SELECT value FROM meta WHERE key = 'last_sequence'")?;
+        let newest_ns = number("SELECT coalesce(max(received_ns), 0) FROM receipts")?;
+        let kept = Kept {
+            cache: Cache::new(options.cache_bytes),
+            encoder: Encoder::new()?,
+            workspaces: HashMap::new(),
+            slugs: HashMap::new(),
+            last_sequence: last_sequence.cast_unsigned(),
+        };
+        let writer = Self { conn, kept, max_receipts: options.max_receipts, newest_ns, commits: 0 };
+        if let Some(max_bytes) = options.max_bytes {
+            writer.limit(max_bytes)?;
+        }
+        Ok(writer)
+    }
+
+    /// Works until it is told to close.
+    fn serve(
+        &mut self,
+        commands: &mpsc::Receiver<Command>,
+    ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let mut next = commands.recv().ok();
+        while let Some(command) = next {
+            // Whoever stopped waiting for an answer needs none: failed sends are no failures.
+            next = match command {
+                Command::Append { batch, answer, room } => {
+                    self.serve_group((batch, answer, room), commands)
+                }
+                Command::Delete { workspace, id, answer } => {
+                    let _ = answer.send(delete_annotation(&self.conn, &workspace, id.0));
+                    None
+                }
+                Command::Limit { max_bytes, answer } => {
+                    let _ = answer.send(self.limit(max_bytes));
+                    None
+                }
+                Command::Close { answer } => return Some(answer),
+            };
+            next = next.or_else(|| commands.recv().ok());
+        }
+        None
+    }
+
+    /// Commits a batch with those that queued up behind it; hands back the command that ended the
+    /// group, where one did.
+    fn serve_group(
+        &mut self,
+        first: Waiting,
+        commands: &mpsc::Receiver<Command>,
+    ) -> Option<Command> {
+        let mut spans = first.0.spans.len();
+        let mut group = vec![first];
+        let mut next = None;
+        while group.len() < MAX_GROUP_BATCHES && spans < MAX_GROUP_SPANS {
+            match commands.try_recv() {
+                Ok(Command::Append { batch, answer, room }) => {
+                    spans += batch.spans.len();
+                    group.push((batch, answer, room));
+                }
+                Ok(other) => {
+                    next = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        self.kept.cache.shrink();
+        next
+    }
+
+    /// Commits a group. Where that fails each batch is tried alone, so that none fails for
+    /// another's sake.
+    fn commit(&mut self, group: Vec<Waiting>) {
+        let batches: Vec<&Batch> = group.iter().map(|(batch, ..)| &**batch).collect();
+        match self.transact(&batches) {
+            Ok(answers) => {
+                for ((_, sender, _room), answer) in group.into_iter().zip(answers) {
+                    let _ = sender.send(Ok(answer));
+                }
+            }
+            Err(error) if group.len() == 1 => {
+                if let Some((_, sender, _room)) = group.into_iter().next() {
+                    let _ = sender.send(Err(error));
+                }
+            }
+            Err(_) => group.into_iter().for_each(|one| self.commit(vec![one])),
+        }
+    }
+
+    fn transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+        let result = self.try_transact(batches);
+        if result.is_err() {
+            self.kept.forget();
+            // Some failures, a full disk among them, have rolled back by themselves.
+            if !self.conn.is_autocommit()
+                && let Err(error) = self.conn.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "rolling back failed");
+            }
+        }
+        result
+    }
+
+    fn try_transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        let mut transaction = Transaction::new(&self.conn, &mut self.kept);
+        let answers =
+            batches.iter().map(|batch| transaction.apply(batch)).collect::<Result<Vec<_>, _>>()?;
+        let last_sequence = transaction.finish()?;
+        let newest_ns = batches.iter().map(|batch| batch.received_ns).max().unwrap_or_default();
+        self.newest_ns = self.newest_ns.max(newest_ns);
+        self.commits += 1;
+        if self.commits.is_multiple_of(COMMITS_PER_PRUNING) {
+            self.prune_receipts()?;
+        }
+        self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+        self.kept.last_sequence = last_sequence;
+        Ok(answers)
+    }
+
+    fn prune_receipts(&self) -> Result<(), StoreError> {
+        let oldest_ns = self.newest_ns.saturating_sub(RECEIPTS_KEPT_NS);
+        run(&self.conn, "DELETE FROM receipts WHERE received_ns < ?1", params![oldest_ns])?;
+        let max = i64::try_from(self.max_receipts).unwrap_or(i64::MAX);
+        let sql = "DELETE FROM receipts WHERE received_ns <= (
+                     SELECT received_ns FROM receipts ORDER BY received_ns DESC LIMIT 1 OFFSET ?1)";
+        run(&self.conn, sql, params![max])?;
+        Ok(())
+    }
+
+    fn limit(&self, max_bytes: u64) -> Result<(), StoreError> {
+        let pages = i64::try_from(max_bytes / PAGE_BYTES).unwrap_or(i64::MAX).max(1);
+        let pages = pages.min(i64::from(u32::MAX - 1));
+        self.conn
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .map_err(from_sqlite)
+    }
+
+    fn close(self) -> Result<(), StoreError> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        // A reader may keep the log alive: it is then copied at the next opening.
+        let copied = self.conn.query_row(checkpoint, [], |_| Ok(())).map_err(from_sqlite);
+        let closed = self.conn.close().map_err(|(_, error)| from_sqlite(error));
+        copied.and(closed)
+    }
+}
