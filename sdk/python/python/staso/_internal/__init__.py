@@ -1,0 +1,1 @@
+"""Private to the package: everything users may rely on is exported by ``staso`` itself."""

@@ -1,0 +1,667 @@
+//! `Span`: one piece of work, its own context manager, sync and async.
+//!
+//! What identifies a span stays with it for ever, since children may refer to it; what the program
+//! put into it ([`Payload`]) is held as Python objects until the end, so that changes made in
+//! place are recorded, and let go then. The mutex is held only for moves and copies: no Python code
+//! runs under it, so it is never contended under the interpreter's own lock nor held across a fork.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use staso_sdk::clock::{TraceClock, mono_ns};
+use staso_sdk::record::{SpanContext, SpanHead};
+use staso_sdk::{
+    Enqueued, FailureKind, OpenToken, SpanId, SpanKind, SpanStatus, TraceId, process_generation,
+};
+
+use crate::annotation::{self, Annotation};
+use crate::context::{self, Parent};
+use crate::exception::{self, Event};
+use crate::fields::{Field, Fields};
+use crate::finish;
+use crate::objects;
+use crate::plan::Plan;
+use crate::ready::Ready;
+use crate::recorder::{self, Recorder};
+use crate::words::{KindWord, StatusWord, name_text};
+
+/// Where a span is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    New,
+    Open,
+    Ended,
+}
+
+/// Who a span is: set when it starts, kept for ever.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_id: Option<SpanId>,
+    pub(crate) clock: TraceClock,
+    pub(crate) start_ns: i64,
+    pub(crate) is_kept: bool,
+    pub(crate) context: Arc<SpanContext>,
+    generation: u32,
+    thread: usize,
+    task: Option<usize>,
+}
+
+/// What the program put into a span.
+#[derive(Default)]
+pub(crate) struct Payload {
+    pub(crate) metadata: Option<Py<PyDict>>,
+    pub(crate) input: Option<Py<PyAny>>,
+    pub(crate) output: Option<Py<PyAny>>,
+    /// A decorated function's arguments, serialised when it was entered.
+    pub(crate) captured: Option<Arc<[u8]>>,
+    pub(crate) plan: Option<Py<Plan>>,
+    /// The status the program asked for; the last word wins.
+    pub(crate) forced: Option<SpanStatus>,
+    /// What the program said went wrong, or (where that is about an `ok`) why all is well.
+    pub(crate) description: Option<Py<PyAny>>,
+    /// What the recorded exception says, where the program says nothing.
+    pub(crate) exception_message: Option<String>,
+    pub(crate) events: Vec<Event>,
+    /// The exception recorded last, here or in a child: it is not told twice.
+    pub(crate) recorded: Option<Py<PyAny>>,
+    pub(crate) child_raised: Option<Py<PyAny>>,
+    pub(crate) fields: Option<Box<Fields>>,
+    pub(crate) annotations: Vec<Annotation>,
+    pub(crate) is_dropped: bool,
+}
+
+impl Payload {
+    /// Whether the stack of `raised` is told already, in this span or in a child of it.
+    pub(crate) fn has_told(&self, raised: &Bound<'_, PyAny>) -> bool {
+        [&self.recorded, &self.child_raised]
+            .into_iter()
+            .any(|told| told.as_ref().is_some_and(|told| told.is(raised)))
+    }
+}
+
+struct State {
+    phase: Phase,
+    name: Py<PyString>,
+    kind: SpanKind,
+    status: SpanStatus,
+    recorder: Option<&'static Recorder>,
+    identity: Option<Identity>,
+    /// The entry this one replaced in the context variable.
+    previous: Option<Py<PyAny>>,
+    /// It was the innermost entry when it ended: who still finds it has a copy of its context.
+    was_innermost: bool,
+    token: Option<OpenToken>,
+    payload: Payload,
+    answer: Enqueued,
+}
+
+/// One piece of work: a context manager whose block is timed and recorded.
+#[pyclass(frozen, weakref, module = "staso", name = "Span")]
+pub(crate) struct Span {
+    state: Mutex<State>,
+}
+
+impl Span {
+    pub(crate) fn new(name: Py<PyString>, kind: SpanKind, payload: Payload) -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::New,
+                name,
+                kind,
+                status: SpanStatus::Ok,
+                recorder: None,
+                identity: None,
+                previous: None,
+                was_innermost: false,
+                token: None,
+                payload,
+                answer: Enqueued::refused(FailureKind::Disabled),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` on the payload of a span that has not ended; what it returns (often an old
+    /// value) is dropped by the caller, outside the lock.
+    fn change<T>(&self, change: impl FnOnce(&mut Payload) -> T) -> Option<T> {
+        let mut state = self.lock();
+        (state.phase != Phase::Ended).then(|| change(&mut state.payload))
+    }
+
+    /// Begins the span here and now. `by_hand`: without a block that will end it in order.
+    pub(crate) fn start(slf: &Bound<'_, Self>, by_hand: bool) {
+        let py = slf.py();
+        let Some(recorder) = recorder::active() else {
+            slf.get().lock().phase = Phase::Open;
+            return;
+        };
+        let innermost = context::skip_ended(context::current(py));
+        let (parent, surrounding) = context::surroundings(innermost.as_ref());
+        let own = slf.get().lock().payload.plan.as_ref().map(|plan| plan.clone_ref(py));
+        let surrounding = surrounding.unwrap_or_else(|| Arc::clone(&recorder.context));
+        let context = match own {
+            Some(plan) => plan.get().context(py, surrounding),
+            None => surrounding,
+        };
+        let task = by_hand.then(|| context::task_mark(py));
+        let mono = mono_ns();
+        let identity = identify(recorder, parent, context, task);
+        let name = slf.get().lock().name.clone_ref(py);
+        let captured = {
+            let mut state = slf.get().lock();
+            if state.phase != Phase::New {
+                return;
+            }
+            state.phase = Phase::Open;
+            state.recorder = Some(recorder);
+            state.previous = innermost.map(Bound::unbind);
+            state.identity = Some(identity.clone());
+            state.payload.captured.clone()
+        };
+        context::set_current(py, Some(slf.as_any()));
+        if let (true, Some(client)) = (identity.is_kept, recorder.client()) {
+            let kind = slf.get().lock().kind;
+            let head = SpanHead {
+                trace_id: identity.trace_id,
+                span_id: identity.span_id,
+                parent_span_id: identity.parent_id,
+                name: finish::public_name(recorder, name.bind(py), kind),
+                kind,
+                start_ns: identity.start_ns,
+                context: finish::public_context(py, recorder, &identity.context),
+                input: captured,
+                attributes: None,
+            };
+            let token = client.open_span(Arc::new(head), mono);
+            slf.get().lock().token = Some(token);
+        }
+    }
+
+    /// Ends the span, `raised` being the exception that left its block.
+    pub(crate) fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
+        let py = slf.py();
+        let this = slf.get();
+        let (recorder, identity, mut payload, previous, token, end_ns) = {
+            let mut state = this.lock();
+            if state.phase == Phase::Ended {
+                return state.answer;
+            }
+            state.phase = Phase::Ended;
+            let payload = std::mem::take(&mut state.payload);
+            let (Some(recorder), Some(identity)) = (state.recorder, state.identity.clone()) else {
+                let answer = state.answer;
+                drop(state);
+                drop(payload);
+                return answer;
+            };
+            let end_ns = recorder.now_ns(&identity.clock);
+            let previous = state.previous.as_ref().map(|entry| entry.bind(py).clone());
+            (recorder, identity, payload, previous, state.token.take(), end_ns)
+        };
+        let was_innermost = context::leave(slf.as_any(), previous.as_ref());
+        this.leave_behind(py, was_innermost);
+        let implied = raised.map(|raised| {
+            let status = exception::leaving(recorder, &mut payload, raised, end_ns);
+            exception::tell_parent(previous.as_ref(), raised);
+            status
+        });
+        let status = payload.forced.or(implied).unwrap_or(SpanStatus::Ok);
+        let (name, kind) = {
+            let mut state = this.lock();
+            state.status = status;
+            (state.name.clone_ref(py), state.kind)
+        };
+        let answer = if identity.generation != process_generation() {
+            Enqueued::refused(FailureKind::Shutdown)
+        } else if identity.is_kept {
+            finish::record(
+                py,
+                recorder,
+                &identity,
+                &mut payload,
+                (name.bind(py), kind, status),
+                end_ns,
+            )
+        } else {
+            Enqueued::ACCEPTED
+        };
+        if let (Some(token), Some(client)) = (token, recorder.client()) {
+            client.close_span(token);
+        }
+        this.lock().answer = answer;
+        answer
+    }
+
+    /// Keeps what later look-ups need: in order, nothing; out of order, the way outwards.
+    fn leave_behind(&self, py: Python<'_>, was_innermost: bool) {
+        let task = if was_innermost { None } else { Some(context::task_mark(py)) };
+        let mut state = self.lock();
+        state.was_innermost = was_innermost;
+        let let_go = if was_innermost { state.previous.take() } else { None };
+        if let Some(identity) = &mut state.identity {
+            identity.task = identity.task.or(task);
+        }
+        drop(state);
+        drop(let_go);
+    }
+
+    /// For an ended span that is to be passed over here: the entry outside it.
+    #[expect(clippy::option_option, reason = "the entry outside may itself be none")]
+    pub(crate) fn passed_over(&self, py: Python<'_>) -> Option<Option<Py<PyAny>>> {
+        let state = self.lock();
+        let identity = state.identity.as_ref()?;
+        if state.phase != Phase::Ended || state.was_innermost {
+            return None;
+        }
+        let (thread, task) = (identity.thread, identity.task.unwrap_or(0));
+        let previous = state.previous.as_ref().map(|entry| entry.clone_ref(py));
+        drop(state);
+        (thread == context::thread_mark() && task == context::task_mark(py)).then_some(previous)
+    }
+
+    /// What a span opened under this one takes over.
+    pub(crate) fn as_parent(&self) -> (Option<Parent>, Option<Arc<SpanContext>>) {
+        let state = self.lock();
+        state.identity.as_ref().map_or((None, None), |own| {
+            let parent = Parent {
+                trace_id: own.trace_id,
+                span_id: own.span_id,
+                clock: own.clock,
+                is_kept: own.is_kept,
+            };
+            (Some(parent), Some(Arc::clone(&own.context)))
+        })
+    }
+
+    /// Remembers that a child recorded `raised` with its stack.
+    pub(crate) fn child_raised(&self, raised: Py<PyAny>) {
+        drop(self.change(|payload| payload.child_raised.replace(raised)));
+    }
+
+    fn identity_text(&self, text: impl FnOnce(&Identity) -> String) -> String {
+        self.lock().identity.as_ref().map(text).unwrap_or_default()
+    }
+
+    fn field(&self, py: Python<'_>, field: Field) -> Option<Py<PyAny>> {
+        self.lock().payload.fields.as_ref()?.get(py, field)
+    }
+
+    fn set_field(&self, value: Bound<'_, PyAny>, field: Field) {
+        let value = (!value.is_none()).then(|| value.unbind());
+        drop(self.change(|payload| payload.fields.get_or_insert_default().set(field, value)));
+    }
+
+    fn context_text(&self, py: Python<'_>, field: Field) -> Option<Py<PyAny>> {
+        let own = self.field(py, field);
+        own.or_else(|| {
+            let context = Arc::clone(&self.lock().identity.as_ref()?.context);
+            let text = PyString::new(py, field.of_context(&context)?);
+            Some(text.into_any().unbind())
+        })
+    }
+
+    fn force(&self, status: SpanStatus) {
+        self.change(|payload| payload.forced = Some(status));
+        self.lock().status = status;
+    }
+
+    fn describe(&self, description: Option<Bound<'_, PyAny>>) {
+        let description = description.filter(|text| !text.is_none()).map(Bound::unbind);
+        drop(self.change(|payload| std::mem::replace(&mut payload.description, description)));
+    }
+}
+
+/// New ids and a start, under `parent` or as the root of a new trace.
+fn identify(
+    recorder: &'static Recorder,
+    parent: Option<Parent>,
+    context: Arc<SpanContext>,
+    task: Option<usize>,
+) -> Identity {
+    let parent = parent.or_else(|| recorder.first_parent());
+    let parent_id = parent.as_ref().map(|parent| parent.span_id);
+    let parent = parent.unwrap_or_else(|| {
+        let trace_id = recorder.trace_id();
+        let is_kept = recorder.keeps(&trace_id);
+        Parent { trace_id, span_id: SpanId::NIL, clock: TraceClock::start(), is_kept }
+    });
+    Identity {
+        trace_id: parent.trace_id,
+        span_id: recorder.span_id(),
+        parent_id,
+        clock: parent.clock,
+        start_ns: recorder.now_ns(&parent.clock),
+        is_kept: parent.is_kept,
+        context,
+        generation: process_generation(),
+        thread: context::thread_mark(),
+        task,
+    }
+}
+
+// The plain fields differ in nothing but their names, and a class has one block of methods.
+macro_rules! class {
+    ($($getter:ident $setter:ident $field:ident),* ; $($rest:tt)*) => {
+        #[pymethods]
+        impl Span {
+            $(
+                #[getter]
+                fn $getter(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+                    self.context_text(py, Field::$field)
+                }
+
+                #[setter]
+                fn $setter(&self, value: Bound<'_, PyAny>) {
+                    self.set_field(value, Field::$field);
+                }
+            )*
+
+            $($rest)*
+        }
+    };
+}
+
+class! {
+    provider set_provider Provider,
+    requested_model set_requested_model RequestedModel,
+    reasoning_effort set_reasoning_effort ReasoningEffort,
+    input_tokens set_input_tokens InputTokens,
+    output_tokens set_output_tokens OutputTokens,
+    total_tokens set_total_tokens TotalTokens,
+    agent_name set_agent_name AgentName,
+    agent_id set_agent_id AgentId,
+    agent_version set_agent_version AgentVersion,
+    session_id set_session_id SessionId,
+    user_id set_user_id UserId;
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        Self::start(slf, false);
+        slf.clone()
+    }
+
+    #[pyo3(signature = (_exc_type=None, exc=None, _traceback=None))]
+    fn __exit__(
+        slf: &Bound<'_, Self>,
+        _exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> bool {
+        Self::close(slf, exc);
+        false
+    }
+
+    fn __aenter__(slf: &Bound<'_, Self>) -> Ready {
+        Self::start(slf, false);
+        Ready::with(slf.clone().into_any().unbind())
+    }
+
+    #[pyo3(signature = (_exc_type=None, exc=None, _traceback=None))]
+    fn __aexit__(
+        slf: &Bound<'_, Self>,
+        _exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> Ready {
+        Self::close(slf, exc);
+        Ready::with(slf.py().None())
+    }
+
+    fn end(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let answer = Self::close(slf, None);
+        let kind = answer.failure.map(FailureKind::as_str);
+        let class = objects::enqueue_result(slf.py())?;
+        Ok(class.call1((answer.accepted, kind, answer.retryable))?.unbind())
+    }
+
+    fn drop(&self) {
+        self.change(|payload| payload.is_dropped = true);
+    }
+
+    #[pyo3(signature = (status, description=None))]
+    fn set_status(&self, status: StatusWord, description: Option<Bound<'_, PyAny>>) {
+        self.force(status.0);
+        self.describe(description);
+    }
+
+    fn record_exception(slf: &Bound<'_, Self>, exc: &Bound<'_, PyAny>) {
+        let this = slf.get();
+        let clock = {
+            let state = this.lock();
+            state.recorder.zip(state.identity.as_ref().map(|own| own.clock))
+        };
+        if let Some((recorder, clock)) = clock {
+            let is_told = this.change(|payload| payload.has_told(exc)).unwrap_or(false);
+            let event = Event::of(exc, recorder, recorder.now_ns(&clock), is_told);
+            drop(this.change(|payload| {
+                payload.exception_message = Some(event.message.clone());
+                payload.events.push(event);
+                payload.recorded.replace(exc.clone().unbind())
+            }));
+            this.describe(None);
+        }
+        this.force(SpanStatus::Error);
+    }
+
+    #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
+    fn annotate(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        data_type: Option<&Bound<'_, PyAny>>,
+        comment: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let annotation = Annotation::check(name, value, data_type, comment)?;
+        let py = slf.py();
+        let (target, waits) = {
+            let state = slf.get().lock();
+            (state.recorder.zip(state.identity.clone()), state.phase == Phase::Open)
+        };
+        match target {
+            None => annotation::before_init(py),
+            Some(_) if waits => {
+                slf.get().change(|payload| payload.annotations.push(annotation));
+            }
+            Some((recorder, own)) => {
+                annotation.append(py, recorder, &own.trace_id, Some(&own.span_id));
+            }
+        }
+        Ok(())
+    }
+
+    fn _returned(&self, value: Bound<'_, PyAny>) {
+        let result = PyDict::new(value.py());
+        if result.set_item("result", &value).is_ok() {
+            self.change(|payload| {
+                payload.output.get_or_insert_with(|| result.into_any().unbind());
+            });
+        }
+    }
+
+    #[getter]
+    fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
+        let (plan, existing) = {
+            let state = self.lock();
+            let plan = state.payload.plan.as_ref().map(|plan| plan.clone_ref(py));
+            (plan, state.payload.metadata.as_ref().map(|dict| dict.clone_ref(py)))
+        };
+        if let Some(existing) = existing {
+            return existing;
+        }
+        let fresh = plan.map_or_else(|| PyDict::new(py).unbind(), |plan| plan.get().metadata(py));
+        self.change(|payload| payload.metadata.get_or_insert_with(|| fresh.clone_ref(py)).clone_ref(py))
+            .unwrap_or(fresh)
+    }
+
+    #[setter]
+    fn set_metadata(&self, value: Bound<'_, PyAny>) {
+        let py = value.py();
+        let dict = value.cast::<PyDict>().map_or_else(|_| PyDict::new(py), Clone::clone);
+        if !value.is_none() && !dict.is(&value) {
+            // What is no mapping at all is left out: an assignment never raises.
+            let _ = dict.call_method1("update", (&value,));
+        }
+        drop(self.change(|payload| payload.metadata.replace(dict.unbind())));
+    }
+
+    #[getter]
+    fn input(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.lock().payload.input.as_ref().map(|value| value.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_input(&self, value: Bound<'_, PyAny>) {
+        drop(self.change(|payload| {
+            let captured = payload.captured.take();
+            (captured, payload.input.replace(value.unbind()))
+        }));
+    }
+
+    #[getter]
+    fn output(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.lock().payload.output.as_ref().map(|value| value.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_output(&self, value: Bound<'_, PyAny>) {
+        drop(self.change(|payload| payload.output.replace(value.unbind())));
+    }
+
+    #[getter]
+    fn error_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let state = self.lock();
+        let description = state.payload.description.as_ref().map(|value| value.clone_ref(py));
+        let told = state.payload.exception_message.clone();
+        drop(state);
+        description.or_else(|| told.map(|text| PyString::new(py, &text).into_any().unbind()))
+    }
+
+    #[setter]
+    fn set_error_message(&self, value: Bound<'_, PyAny>) {
+        self.describe(Some(value));
+    }
+
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Py<PyString> {
+        self.lock().name.clone_ref(py)
+    }
+
+    #[setter]
+    fn set_name(&self, value: Bound<'_, PyAny>) {
+        let name = name_text(&value).unbind();
+        let old = std::mem::replace(&mut self.lock().name, name);
+        drop(old);
+    }
+
+    #[getter]
+    fn kind<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let kind = self.lock().kind;
+        objects::span_kind(py)?.call1((kind.as_str(),))
+    }
+
+    #[setter]
+    fn set_kind(&self, value: KindWord) {
+        self.lock().kind = value.0;
+    }
+
+    #[getter]
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let status = self.lock().status;
+        objects::span_status(py)?.call1((status.as_str(),))
+    }
+
+    #[setter(status)]
+    fn assign_status(&self, value: StatusWord) {
+        self.force(value.0);
+    }
+
+    #[getter]
+    fn model(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.field(py, Field::Model)
+    }
+
+    #[setter]
+    fn set_model(&self, value: Bound<'_, PyAny>) {
+        if self.field(value.py(), Field::RequestedModel).is_none() {
+            self.set_field(value.clone(), Field::RequestedModel);
+        }
+        self.set_field(value, Field::Model);
+    }
+
+    #[getter]
+    fn usage_available(&self, py: Python<'_>) -> Option<bool> {
+        let unset = (self.lock().kind == SpanKind::Llm).then_some(false);
+        self.field(py, Field::UsageAvailable).map_or(unset, |value| value.is_truthy(py).ok())
+    }
+
+    #[setter]
+    fn set_usage_available(&self, value: Bound<'_, PyAny>) {
+        self.set_field(value, Field::UsageAvailable);
+    }
+
+    #[getter]
+    fn trace_id(&self) -> String {
+        self.identity_text(|own| own.trace_id.to_uuid_text())
+    }
+
+    #[getter]
+    fn span_id(&self) -> String {
+        self.identity_text(|own| own.span_id.to_uuid_text())
+    }
+
+    #[getter]
+    fn parent_span_id(&self) -> Option<String> {
+        self.lock().identity.as_ref()?.parent_id.map(|id| id.to_uuid_text())
+    }
+
+    #[getter]
+    fn trace_id_hex(&self) -> String {
+        self.identity_text(|own| own.trace_id.to_string())
+    }
+
+    #[getter]
+    fn span_id_hex(&self) -> String {
+        self.identity_text(|own| own.span_id.to_string())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (name, kind, status, phase) = {
+            let state = self.lock();
+            (state.name.clone_ref(py), state.kind, state.status, state.phase)
+        };
+        let name = name.bind(py).to_string_lossy().into_owned();
+        let doing = match phase {
+            Phase::New => "not started",
+            Phase::Open => "open",
+            Phase::Ended => status.as_str(),
+        };
+        let ids = self.identity_text(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
+        format!("<staso.Span {name:?} {kind} {doing}{ids}>")
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Not to be had while this very thread works on it: then nothing is garbage here anyway.
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        let payload = &state.payload;
+        visit.call(&payload.metadata)?;
+        visit.call(&payload.input)?;
+        visit.call(&payload.output)?;
+        visit.call(&payload.description)?;
+        visit.call(&payload.recorded)?;
+        visit.call(&payload.child_raised)?;
+        visit.call(&state.previous)
+    }
+
+    fn __clear__(&self) {
+        let mut state = self.lock();
+        let let_go = (std::mem::take(&mut state.payload), state.previous.take());
+        drop(state);
+        drop(let_go);
+    }
+}
