@@ -1,1 +1,33 @@
-//! staso-server
+//! The server: ingest, queries, the live tail and the dashboard over HTTP.
+//!
+//! Start at [`run`]; [`Server::start`] is the same without signals. Paths are mapped to functions
+//! in `app`. The way of a batch is in `ingest`; who may speak to us is in `access`; what answers
+//! look like is in [`view`]. Everything with a size or a duration has a limit beside it.
+
+mod access;
+mod annotations;
+mod app;
+mod body;
+mod clock;
+pub mod config;
+mod counters;
+mod dashboard;
+mod error;
+mod ingest;
+mod journal_pickup;
+mod listener;
+mod live;
+pub mod offline;
+mod openapi;
+mod params;
+mod queries;
+mod server;
+mod setup;
+mod storage;
+pub mod view;
+
+pub use app::CAPABILITIES;
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use openapi::openapi_json;
+pub use server::{ServeError, Server, run};

@@ -1,0 +1,106 @@
+//! The registry of settings: one row each, from which flags' help and the reference are made.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name in `staso.toml`.
+    pub name: &'static str,
+    /// Its name in the environment.
+    pub env: &'static str,
+    /// What values it takes.
+    pub shape: Shape,
+    /// Its value where nobody sets it; lists are comma-separated.
+    pub default: &'static str,
+    /// What it is for, in one sentence.
+    pub about: &'static str,
+}
+
+/// What values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// A whole number between these two, both included.
+    Integer(u64, u64),
+    /// A list of texts; comma-separated in the environment.
+    List,
+}
+
+/// Every setting of the server.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "host",
+        env: "STASO_HOST",
+        shape: Shape::Text,
+        default: "127.0.0.1",
+        about: "the address to listen on; this build serves the loopback only",
+    },
+    Key {
+        name: "port",
+        env: "STASO_PORT",
+        shape: Shape::Integer(0, 65_535),
+        default: "7827",
+        about: "the port to listen on; 0 takes a free one",
+    },
+    Key {
+        name: "data_dir",
+        env: "STASO_DATA_DIR",
+        shape: Shape::Text,
+        default: "",
+        about: "where the data lives; empty is `data` in the state directory",
+    },
+    Key {
+        name: "allowed_hosts",
+        env: "STASO_ALLOWED_HOSTS",
+        shape: Shape::List,
+        default: "",
+        about: "names a Host header may carry besides localhost, 127.0.0.0/8 and [::1]",
+    },
+    Key {
+        name: "allowed_origins",
+        env: "STASO_ALLOWED_ORIGINS",
+        shape: Shape::List,
+        default: "",
+        about: "origins that web pages may call from besides the server's own",
+    },
+    Key {
+        name: "max_body_bytes",
+        env: "STASO_MAX_BODY_BYTES",
+        shape: Shape::Integer(1024, 1 << 30),
+        default: "67108864",
+        about: "bytes of one request body after decompression",
+    },
+    Key {
+        name: "max_spans",
+        env: "STASO_MAX_SPANS",
+        shape: Shape::Integer(1, 1_000_000),
+        default: "10000",
+        about: "spans of one request",
+    },
+    Key {
+        name: "max_depth",
+        env: "STASO_MAX_DEPTH",
+        shape: Shape::Integer(8, 512),
+        default: "512",
+        about: "nesting of a JSON value; what is deeper is kept as text",
+    },
+    Key {
+        name: "max_connections",
+        env: "STASO_MAX_CONNECTIONS",
+        shape: Shape::Integer(1, 65_536),
+        default: "512",
+        about: "connections open at one time; more wait",
+    },
+    Key {
+        name: "max_inflight_bytes",
+        env: "STASO_MAX_INFLIGHT_BYTES",
+        shape: Shape::Integer(1024, 1 << 36),
+        default: "268435456",
+        about: "bytes of request bodies held in memory at one time",
+    },
+];
+
+/// The row of a setting.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

@@ -1,0 +1,184 @@
+//! Taking in what programs left in the journal while no server ran, or when they died.
+//!
+//! About once a second: segments whose process is gone are locked, read batch by batch, and sent
+//! the way of every other batch, under the key their process would have used; what the store has
+//! acknowledged is acknowledged in the segment, and an empty segment is deleted. A process whose
+//! presence lock is free is given its goodbye, so that its open spans show as interrupted. A batch
+//! that can never be accepted is set aside and reported; nothing is tried for ever in a circle.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use staso_journal::{
+    Adopted, Batch, BatchLimits, Destination, JournalError, ProcessState, WireForm, adopt,
+    process_state, set_aside,
+};
+use staso_model::ProcessId;
+use staso_store::{ProcessSign, Sign};
+
+use crate::app::App;
+use crate::body::{Encoding, Share};
+use crate::error::ApiError;
+use crate::ingest::{self, Incoming};
+use crate::params::DEFAULT_WORKSPACE;
+
+/// The pause between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much of a segment goes into one batch: what a request may carry, with room to spare.
+const LIMITS: BatchLimits = BatchLimits { records: 500, bytes: 4 << 20 };
+
+/// How much the journal directory may hold with what is set aside in it.
+const SET_ASIDE_BUDGET_BYTES: u64 = 256 << 20;
+
+/// What this run of the server remembers of the journal.
+#[derive(Default)]
+struct Memory {
+    /// Processes that were given their goodbye and whose files still lie about.
+    gone: HashSet<ProcessId>,
+    /// Segments whose trouble was reported.
+    reported: HashSet<uuid::Uuid>,
+}
+
+/// Looks until the server stops.
+pub(crate) async fn pick_up(app: Arc<App>, dir: PathBuf) {
+    let mut memory = Memory::default();
+    loop {
+        look(&app, &dir, &mut memory).await;
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+async fn look(app: &Arc<App>, dir: &Path, memory: &mut Memory) {
+    let place = dir.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        (adopt(&place, &Destination::local()), dead_processes(&place))
+    });
+    let Ok((segments, mut dead)) = found.await else { return };
+    for segment in segments {
+        let (id, process_id) = (segment.header().segment_id, segment.header().process_id);
+        if process_state(dir, process_id) != ProcessState::Alive {
+            dead.insert(process_id);
+        }
+        if let Err(error) = take_in(app, dir, segment).await
+            && memory.reported.insert(id)
+        {
+            tracing::error!(segment = %id, %error, "a journal segment could not be taken in yet");
+        }
+        if app.stop.is_cancelled() {
+            return;
+        }
+    }
+    say_goodbye(app, dead, memory).await;
+}
+
+/// Why a segment has to wait for the next look.
+#[derive(Debug, thiserror::Error)]
+enum Postponed {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{0}")]
+    Store(String),
+    #[error("a task failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Every batch of one segment; it is deleted after the last.
+async fn take_in(app: &Arc<App>, dir: &Path, segment: Adopted) -> Result<(), Postponed> {
+    let mut segment = segment;
+    loop {
+        let (same, batch) = blocking(segment, |segment| segment.next_batch(LIMITS)).await?;
+        segment = same;
+        let Some(batch) = batch else {
+            tokio::task::spawn_blocking(move || segment.finish()).await??;
+            return Ok(());
+        };
+        if app.stop.is_cancelled() {
+            return Ok(());
+        }
+        match ingest_batch(app, &batch).await {
+            Ok(()) => app.counters.journal_batches.add(1),
+            Err(error) if is_final(&error) => refuse(app, dir, &batch, &error).await?,
+            Err(error) => return Err(Postponed::Store(error.message().to_owned())),
+        }
+        let acknowledge = move |segment: &mut Adopted| segment.acknowledge(&batch);
+        (segment, ()) = blocking(segment, acknowledge).await?;
+    }
+}
+
+/// Runs one step of reading a segment where blocking is allowed.
+async fn blocking<T: Send + 'static>(
+    mut segment: Adopted,
+    step: impl FnOnce(&mut Adopted) -> Result<T, JournalError> + Send + 'static,
+) -> Result<(Adopted, T), Postponed> {
+    let work = move || step(&mut segment).map(|value| (segment, value));
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+async fn ingest_batch(app: &Arc<App>, batch: &Batch) -> Result<(), ApiError> {
+    let bytes = batch.body(WireForm::Values);
+    let mut share = Share::new(Arc::clone(&app.inflight_kib));
+    share.pay_up_to(bytes.len()).await?;
+    let key = Some(batch.key.to_string());
+    let incoming = Incoming { bytes, encoding: Encoding::Identity, key, share };
+    ingest::accept(Arc::clone(app), incoming).await.map(drop)
+}
+
+/// Whether sending the same batch again can never succeed.
+fn is_final(error: &ApiError) -> bool {
+    error.status().is_client_error() && error.status() != StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Keeps the bytes of a batch that cannot be read, beside the reason, and says so.
+async fn refuse(app: &App, dir: &Path, batch: &Batch, error: &ApiError) -> Result<(), Postponed> {
+    app.counters.journal_damaged.add(1);
+    let (dir, batch) = (dir.to_owned(), batch.clone());
+    let (key, records) = (batch.key, batch.records.len());
+    let reason = error.message().to_owned();
+    let told = reason.clone();
+    let kept = tokio::task::spawn_blocking(move || {
+        set_aside(&dir, &batch, &reason, SET_ASIDE_BUDGET_BYTES)
+    });
+    let path = kept.await??;
+    tracing::error!(
+        %key, records, reason = told, path = %path.display(),
+        "a journal batch cannot be read and was set aside"
+    );
+    Ok(())
+}
+
+/// Processes that recorded here and whose presence lock is free.
+fn dead_processes(dir: &Path) -> HashSet<ProcessId> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return HashSet::new() };
+    let named = entries.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.strip_suffix(".live")?.parse::<ProcessId>().ok()
+    });
+    named.filter(|process| process_state(dir, *process) == ProcessState::Dead).collect()
+}
+
+/// Tells the store of processes that are gone, each once.
+async fn say_goodbye(app: &App, dead: HashSet<ProcessId>, memory: &mut Memory) {
+    let new: Vec<ProcessId> = dead.difference(&memory.gone).copied().collect();
+    let received_ns = app.clock.now_ns();
+    if !new.is_empty() {
+        let sign = |process_id| ProcessSign { process_id, sign: Sign::Goodbye(received_ns) };
+        let batch = staso_store::Batch {
+            workspace: DEFAULT_WORKSPACE.to_owned(),
+            processes: new.into_iter().map(sign).collect(),
+            received_ns,
+            ..Default::default()
+        };
+        if let Err(error) = app.store.append(batch).await {
+            tracing::warn!(%error, "could not note processes that are gone");
+            return;
+        }
+    }
+    memory.gone = dead;
+}
