@@ -1,13 +1,13 @@
 //! Every file opens with a paragraph that says what the room is for.
 //!
 //! A reader who opens a file at random should know after one sentence whether they are in the right
-//! place. A heading of two words does not do that, so the opening needs a sentence's worth of them.
+//! place. A heading of one or two words does not do that, so the opening needs a sentence's worth of them.
 
 use super::Finding;
 use crate::repo::{Repo, SourceFile};
 
 /// Fewer words than this say no more than the file's name does.
-const WORDS_MIN: usize = 4;
+const WORDS_MIN: usize = 3;
 
 /// How a language opens a file, and what to tell someone who forgot.
 struct Manner {

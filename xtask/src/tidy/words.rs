@@ -26,7 +26,7 @@ const HOMES: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!(
 /// Package managers write their registries into these.
 const LOCK_FILES: [&str; 4] = ["Cargo.lock", "package-lock.json", "uv.lock", "pnpm-lock.yaml"];
 
-const GRAB_BAGS: [&str; 7] = ["common", "util", "utils", "helper", "helpers", "misc", "shared"];
+const GRAB_BAGS: [&str; 5] = ["common", "util", "utils", "helper", "helpers"];
 const VAGUE_SUFFIXES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 const TYPE_WORDS: [&str; 6] = ["struct", "enum", "trait", "class", "interface", "type"];
 
