@@ -8,6 +8,8 @@ mod annotation;
 mod ids;
 pub mod json;
 mod kind;
+pub mod otlp;
+mod semconv;
 mod span;
 mod usage;
 mod value;

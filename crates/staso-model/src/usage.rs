@@ -111,19 +111,19 @@ impl Usage {
     /// Disjoint buckets from what a client sent.
     ///
     /// Clients send 0 where they do not know and say so by `available`: unless it is true, a zero
-    /// total is unknown. Whether the input total includes cached tokens is known for some providers'
-    /// own dialects; a total smaller than its cached parts proves that it does not; otherwise it is
+    /// total is unknown. Whether the input total includes cached tokens is told by the dialect, where
+    /// that is known; a total smaller than its cached parts proves that it does not; otherwise it is
     /// taken to, and marked [`UsageBasis::Assumed`].
     #[must_use]
     pub fn from_sent(
         available: Option<bool>,
         sent: SentTotals,
         parts: CacheParts,
-        provider: Option<&str>,
+        dialect: Option<UsageBasis>,
     ) -> Self {
         let known = |n: Option<i64>| n.filter(|n| *n != 0 || available == Some(true));
         let (input, output) = (known(sent.input), known(sent.output));
-        let basis = input.map_or(UsageBasis::Unknown, |n| basis(n, parts.cached(), provider));
+        let basis = input.map_or(UsageBasis::Unknown, |n| basis(n, parts.cached(), dialect));
         let input_uncached = match basis {
             UsageBasis::Exclusive => input,
             _ => input.map(|n| n.saturating_sub(parts.cached())),
@@ -143,7 +143,7 @@ impl Usage {
             raw: None,
             contradiction: None,
         };
-        usage.contradiction = usage.find_contradiction(provider);
+        usage.contradiction = usage.find_contradiction(dialect);
         usage
     }
 
@@ -153,8 +153,7 @@ impl Usage {
     }
 
     /// The first thing in this report that cannot be true together with the rest.
-    fn find_contradiction(&self, provider: Option<&str>) -> Option<String> {
-        let claimed = provider.and_then(dialect);
+    fn find_contradiction(&self, claimed: Option<UsageBasis>) -> Option<String> {
         let (input, output) = (self.sent.input.unwrap_or(0), self.output.unwrap_or(0));
         let all = [self.input_total(), self.output, self.reasoning];
         let problem = if claimed.is_some_and(|c| self.input_uncached.is_some() && c != self.basis) {
@@ -176,18 +175,9 @@ impl Usage {
     }
 }
 
-/// What a provider's own usage object means by its input total.
-fn dialect(provider: &str) -> Option<UsageBasis> {
-    match provider {
-        "anthropic" => Some(UsageBasis::Exclusive),
-        "openai" => Some(UsageBasis::Inclusive),
-        _ => None,
-    }
-}
-
-fn basis(input: i64, cached: i64, provider: Option<&str>) -> UsageBasis {
+fn basis(input: i64, cached: i64, dialect: Option<UsageBasis>) -> UsageBasis {
     if input < cached {
         return UsageBasis::Exclusive;
     }
-    provider.and_then(dialect).unwrap_or(UsageBasis::Assumed)
+    dialect.unwrap_or(UsageBasis::Assumed)
 }

@@ -5,7 +5,7 @@
 //! replaced value stays in the span's attributes as `staso.original.<field>`. Only a body that is not
 //! JSON, or has no `traces` array, is refused ([`DecodeError`]).
 //!
-//! Cost: one pass of [`scan`] over the body, then walks over slices of it. Inputs and outputs stay
+//! Cost: one pass of `scan` over the body, then walks over slices of it. Inputs and outputs stay
 //! text; only attributes become values. Nothing recurses deeper than [`Limits::max_attribute_depth`].
 //!
 //! `input` and `output` as a JSON string hold JSON *text* (that is what existing clients send);
@@ -35,6 +35,7 @@ pub use error::{AnnotationError, DecodeError};
 use crate::annotation::Annotation;
 use crate::ids::{ProcessId, SpanId, TraceId};
 use crate::span::Span;
+use crate::value::Value;
 
 /// What the decoder is told from outside: it reads no clock and makes no random id.
 #[derive(Debug, Clone, Copy)]
@@ -145,4 +146,16 @@ pub fn decode_batch(body: &[u8], ctx: &DecodeContext<'_>) -> Result<DecodedBatch
     })?;
     let is_clean = summary.is_clean(ctx.limits.max_depth);
     trace::decode_body(walk::trim(text), ctx, is_clean)
+}
+
+/// A value as JSON text.
+pub(crate) fn value_to_json(value: &Value) -> String {
+    let mut out = String::new();
+    value::write(value, &mut out);
+    out
+}
+
+/// Text that is JSON, unescaped; any other text comes back as the error.
+pub(crate) fn plain_json_text(text: String) -> Result<String, String> {
+    text::json_text(text, Limits::default().max_depth).map(|(json, _)| json)
 }

@@ -2,7 +2,7 @@
 
 use super::fields::RawSpan;
 use super::mender::Mender;
-use crate::usage::{CacheParts, SentTotals, Usage};
+use crate::usage::{CacheParts, SentTotals, Usage, UsageBasis};
 use crate::value::{Attributes, Value, get};
 
 /// Reads the token fields of a span and the cache counters of its attributes.
@@ -18,7 +18,16 @@ pub(super) fn usage(
         output: mender.count("output_tokens", raw.output_tokens),
         total: mender.count("total_tokens", raw.total_tokens),
     };
-    Usage::from_sent(available, sent, cache_parts(attributes), provider)
+    Usage::from_sent(available, sent, cache_parts(attributes), provider.and_then(dialect))
+}
+
+/// What a provider's own usage object means by its input total.
+fn dialect(provider: &str) -> Option<UsageBasis> {
+    match provider {
+        "anthropic" => Some(UsageBasis::Exclusive),
+        "openai" => Some(UsageBasis::Inclusive),
+        _ => None,
+    }
 }
 
 /// The counters that existing clients put among the metadata.

@@ -2,3 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod native;
+mod native_properties;
+mod otlp;
+mod otlp_properties;
+mod strategies;

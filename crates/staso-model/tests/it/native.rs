@@ -336,14 +336,18 @@ fn processes_speak() {
     assert_eq!(states, [alive, ProcessState::Goodbye]);
 }
 
-fn annotate(body: &str) -> Result<AnnotationValue, String> {
-    let context = AnnotationContext {
+pub(crate) fn annotation_context() -> AnnotationContext<'static> {
+    AnnotationContext {
         workspace: "w",
         trace_id: TRACE.parse().unwrap(),
         fallback_id: AnnotationId([7; 16]),
         received_ns: RECEIVED_NS,
         limits: Limits::default(),
-    };
+    }
+}
+
+fn annotate(body: &str) -> Result<AnnotationValue, String> {
+    let context = annotation_context();
     match decode_annotation(body.as_bytes(), &context) {
         Ok(annotation) => {
             assert_eq!((annotation.id, annotation.created_ns), (context.fallback_id, RECEIVED_NS));
