@@ -90,7 +90,7 @@ class Server:
 
     def _is_ready(self) -> bool:
         try:
-            return self.get("/api/ready") is not None
+            return self.get("/api/health") is not None
         except (urllib.error.URLError, ConnectionError):
             return False
 

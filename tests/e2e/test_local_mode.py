@@ -174,7 +174,7 @@ def test_a_second_server_on_the_same_data_is_refused(server: Server, home: Path)
     )
     assert second.returncode != 0
     assert second.stderr.strip(), "a refusal says why"
-    assert server.get("/api/ready") is not None
+    assert server.get("/api/health") is not None
 
 
 def test_a_server_stopped_politely_keeps_everything(stopped_server: Server, home: Path) -> None:

@@ -138,7 +138,7 @@ def test_its_spans_are_found(recorded: dict[str, Any], server: Server) -> None:
     broken, think = by_name["broken"], by_name["think"]
     assert (broken["status"], broken["error_message"]) == ("error", "no such train")
     assert (think["model"], think["provider"]) == ("gpt-4o-mini", "openai")
-    assert (think["usage"]["input_tokens"], think["usage"]["output_tokens"]) == (12, 5)
+    assert (think["usage"]["input_total"], think["usage"]["output"]) == (12, 5)
     assert think["metadata"]["route"] == "eu"
     assert payload(think["output"]) == {"role": "assistant", "content": "caffè ☃"}
     assert payload(by_name["add"]["input"]) == {"a": 20, "b": 22}
