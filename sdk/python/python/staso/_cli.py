@@ -1,4 +1,4 @@
-"""The command ``staso`` of the wheel: finds the server's binary and becomes it, or says how to get it."""
+"""The wheel's command ``staso``: becomes the server's binary, or says how to get it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Recorded:
 def capture(
     *, deterministic: bool = False, redact: Callable[[tuple[Any, ...], Any], Any] | None = None
 ) -> Iterator[Recorded]:
-    """Record into memory; ``deterministic`` counts ids up and advances the clock by 1 ms a reading."""
+    """Record into memory; ``deterministic``: ids count up, each look at the clock takes 1 ms."""
     recorded = Recorded()
 
     def take(kind: str, trace_id: str, raw: bytes) -> None:

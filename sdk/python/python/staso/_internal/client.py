@@ -1,4 +1,4 @@
-"""``Client``, ``Config`` and ``CapturePolicy``: a running client and its settings, as users see them."""
+"""``Client``, ``Config``, ``CapturePolicy``: a running client and its settings, for users."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ arguments, times the call and records it. The wrapper is a function of the same 
 coroutine, generator, asynchronous generator), so that whoever asks what it is gets the same answer.
 """
 
+# ruff: noqa: F811 - `overload` is known to type checkers only, see below
 from __future__ import annotations
 
 import functools
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 else:
 
-    def overload(fn):  # noqa: ANN001, ANN201, D103
+    def overload(fn):  # noqa: ANN001, ANN202 - only where nobody checks types
         return fn
 
 
@@ -163,8 +164,9 @@ def _code_of(fn: Any) -> Any:
     """Find the code object behind partials and callable objects, where there is one."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    if not hasattr(fn, "__code__") and not hasattr(fn, "__func__") and not isinstance(fn, type):
-        fn = getattr(type(fn), "__call__", fn)
+    is_callable_object = not hasattr(fn, "__code__") and not hasattr(fn, "__func__")
+    if is_callable_object and not isinstance(fn, type):
+        fn = type(fn).__call__
     return getattr(fn, "__code__", None)
 
 
@@ -201,7 +203,11 @@ def _parameters(fn: Any) -> list[tuple[str, int, Any]]:
         return [("args", _VAR_POSITIONAL, ...), ("kwargs", _VAR_KEYWORD, ...)]
     empty = inspect.Parameter.empty
     return [
-        (parameter.name, int(parameter.kind), ... if parameter.default is empty else parameter.default)
+        (
+            parameter.name,
+            int(parameter.kind),
+            ... if parameter.default is empty else parameter.default,
+        )
         for parameter in signature.parameters.values()
     ]
 
@@ -269,7 +275,7 @@ def _generator(fn: Any, begin: Any, capture_output: bool) -> Any:
             except GeneratorExit:
                 stream.close(body)
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in, the body gets
                 step, argument = body.throw, error
 
     return wrapper
@@ -293,7 +299,7 @@ def _async_generator(fn: Any, begin: Any, capture_output: bool) -> Any:
             except GeneratorExit:
                 await stream.close_async(body)
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in, the body gets
                 step, argument = body.athrow, error
 
     return wrapper

@@ -26,7 +26,9 @@ def describe_exception(
 
 def _stack(exc: BaseException) -> str | None:
     try:
-        return "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-_FRAMES))
+        return "".join(
+            traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-_FRAMES)
+        )
     except Exception:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
         try:
             return "".join(traceback.format_tb(exc.__traceback__, limit=-_FRAMES))

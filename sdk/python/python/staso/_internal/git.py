@@ -22,7 +22,11 @@ _CI = (
     ("COMMIT_REF", "BRANCH", "REPOSITORY_URL"),
     ("BUILD_SOURCEVERSION", "BUILD_SOURCEBRANCHNAME", "BUILD_REPOSITORY_URI"),
     ("BITBUCKET_COMMIT", "BITBUCKET_BRANCH", "BITBUCKET_GIT_HTTP_ORIGIN"),
-    ("CODEBUILD_RESOLVED_SOURCE_VERSION", "CODEBUILD_WEBHOOK_HEAD_REF", "CODEBUILD_SOURCE_REPO_URL"),
+    (
+        "CODEBUILD_RESOLVED_SOURCE_VERSION",
+        "CODEBUILD_WEBHOOK_HEAD_REF",
+        "CODEBUILD_SOURCE_REPO_URL",
+    ),
     ("RAILWAY_GIT_COMMIT_SHA", "RAILWAY_GIT_BRANCH", "RAILWAY_GIT_REPO_NAME"),
     ("HEROKU_SLUG_COMMIT", "HEROKU_BRANCH", ""),
 )
@@ -99,7 +103,12 @@ def _git(directory: str | None, *arguments: str) -> str | None:
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(
-            command, cwd=directory, capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL
+            command,
+            cwd=directory,
+            capture_output=True,
+            timeout=5,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError):
         return None

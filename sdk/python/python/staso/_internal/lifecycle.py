@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+
 from .._core import Engine
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from .client import Client
     from .redact import Redaction
     from .reports import DeliveryReport
-
 
 
 class _Int(int):

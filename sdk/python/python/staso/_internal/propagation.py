@@ -6,6 +6,7 @@ Only Staso's own place in the tree travels, never the program's other context va
 from __future__ import annotations
 
 import functools
+
 from .._core import Conversation, current_entry, current_ids, fresh_uuid, swap_entry
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
@@ -74,7 +75,9 @@ def extract(headers: Mapping[str, str]) -> Conversation:
     """Continue, in a block, the trace that request headers tell of."""
     lower = {str(name).lower(): value for name, value in headers.items()}
     known = _baggage(lower.get("baggage", ""))
-    return Conversation(known.get(_SESSION), known.get(_USER), remote_parent(lower.get("traceparent")))
+    return Conversation(
+        known.get(_SESSION), known.get(_USER), remote_parent(lower.get("traceparent"))
+    )
 
 
 def remote_parent(traceparent: str | None) -> tuple[str, str, bool] | None:

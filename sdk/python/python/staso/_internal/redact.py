@@ -24,7 +24,9 @@ _RULES: dict[str, str] = {
         r"|(?i:bearer)\s+[A-Za-z0-9._~+/-]{12,}=*"
     ),
 }
-_SECRET_KEY = re.compile(r"(?i)(?:^|[_.-])(?:api[_-]?key|authorization|passw(?:or)?d|secret|token)$")
+_SECRET_KEY = re.compile(
+    r"(?i)(?:^|[_.-])(?:api[_-]?key|authorization|passw(?:or)?d|secret|token)$"
+)
 
 
 def redaction(redact: Any) -> Check | None:

@@ -42,7 +42,7 @@ class DeliveryReport:
     def ok(self) -> bool:
         """Nothing failed, was refused, waits or timed out.
 
-        What merely stands in the journal is well kept in local mode, but not delivered in any other.
+        What merely stands in the journal is well kept in local mode, in any other not delivered.
         """
         waits = self.pending or (self.journalled and not self._is_local)
         return not (self.failed or self.rejected or self.timed_out or waits)

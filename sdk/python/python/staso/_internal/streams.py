@@ -8,6 +8,7 @@ value, so a body closed from another thread or task is no error.
 from __future__ import annotations
 
 import time
+
 from .._core import Span, current_entry, swap_entry
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package

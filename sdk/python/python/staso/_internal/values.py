@@ -7,6 +7,7 @@ instances, evaluates nothing lazy or remote, and consumes no iterator.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -77,10 +78,8 @@ def _attributes(value: Any, names: Any) -> dict[str, Any]:
 def _pydantic(value: Any) -> dict[str, Any]:
     # The instance's own dictionary: no validator, serialiser or computed field runs.
     fields = dict(object.__getattribute__(value, "__dict__"))
-    try:
+    with contextlib.suppress(AttributeError):
         fields.update(object.__getattribute__(value, "__pydantic_extra__") or {})
-    except AttributeError:
-        pass
     return fields
 
 
@@ -139,7 +138,11 @@ def _as_exception(value: BaseException, max_bytes: int) -> str:
 def _as_callable(value: Any, max_bytes: int) -> str:  # noqa: ARG001 - one signature for all
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "?")
     module = getattr(value, "__module__", None)
-    return f"<{type(value).__name__} {module}.{name}>" if module else f"<{type(value).__name__} {name}>"
+    return (
+        f"<{type(value).__name__} {module}.{name}>"
+        if module
+        else f"<{type(value).__name__} {name}>"
+    )
 
 
 def _as_class(value: type, max_bytes: int) -> str:  # noqa: ARG001 - one signature for all

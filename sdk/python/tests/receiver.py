@@ -1,0 +1,110 @@
+"""A small real HTTP server that speaks the ingest contract and keeps what it is sent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Receiver:
+    """Answers `POST /v1/traces/ingest` on an ephemeral port, with or without our capabilities."""
+
+    def __init__(self) -> None:
+        self.batches: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.refuse: list[int] = []
+        self._lock = threading.Lock()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                encoding = self.headers.get("Content-Encoding")
+                if encoding == "gzip":
+                    body = gzip.decompress(body)
+                status, answer = receiver.take(self.path, dict(self.headers), body)
+                raw = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
+        with self._lock:
+            if self.refuse:
+                return self.refuse.pop(0), {"error": {"code": "refused", "message": "as told"}}
+            batch = json.loads(body)
+            if path == "/v1/traces/ingest":
+                self.batches.append(batch)
+                self.keys.append(headers.get("Idempotency-Key", ""))
+            else:
+                self.batches.append({"annotation": batch, "path": path})
+            traces = len(batch.get("traces", []))
+            return 200, {
+                "accepted": traces,
+                "rejected": 0,
+                "spans_dropped": 0,
+                "receipt_id": headers.get("Idempotency-Key"),
+                "spans": sum(len(trace["spans"]) for trace in batch.get("traces", [])),
+                "repaired": [],
+            }
+
+    @property
+    def spans(self) -> list[dict[str, Any]]:
+        """Every span received, with its trace's id, JSON text fields read."""
+        with self._lock:
+            traces = [trace for batch in self.batches for trace in batch.get("traces", [])]
+        found = []
+        for trace in traces:
+            for span in trace["spans"]:
+                read = {**span, "trace_id": trace["trace_id"]}
+                for name in ("input", "output", "attributes"):
+                    if isinstance(read.get(name), str) and read[name]:
+                        read[name] = json.loads(read[name])
+                found.append(read)
+        return found
+
+    def finished(self) -> list[dict[str, Any]]:
+        """The spans that are not mere announcements of open ones."""
+        return [span for span in self.spans if not _is_open(span)]
+
+    def wait_for(self, count: int, timeout: float = 30.0) -> list[dict[str, Any]]:
+        """Wait until so many finished spans have arrived."""
+        deadline = time.monotonic() + timeout
+        while len(self.finished()) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(self.finished())} of {count} spans arrived")
+            time.sleep(0.02)
+        return self.finished()
+
+    def __enter__(self) -> Receiver:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _is_open(span: dict[str, Any]) -> bool:
+    attributes = span.get("attributes") or {}
+    return bool(span.get("provisional") or attributes.get("staso.provisional_root"))
