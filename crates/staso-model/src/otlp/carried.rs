@@ -285,7 +285,7 @@ fn write_tags(span: &mut Span, value: &Value) {
 fn write_sample_rate(span: &mut Span, value: &Value) {
     match value {
         Value::Null => span.sample_rate = None,
-        Value::Double(rate) => span.sample_rate = Some(*rate),
+        Value::Double(rate) if *rate > 0.0 && *rate <= 1.0 => span.sample_rate = Some(*rate),
         _ => {}
     }
 }

@@ -15,7 +15,7 @@ use table::Keys;
 use crate::kind::SpanKind;
 use crate::span::Span;
 use crate::usage::{CacheParts, SentTotals, Usage};
-use crate::value::Value;
+use crate::value::{Attributes, Value};
 
 /// Fills the fields of a fresh span from its attributes, events and resource.
 pub(crate) fn derive(span: &mut Span) {
@@ -154,18 +154,147 @@ fn usage(found: &Found<'_>) -> Usage {
         output: found.count(table::OUTPUT_TOKENS),
         total: found.count(table::TOTAL_TOKENS),
     };
+    let parts = parts(found);
+    // These dialects leave out what they do not know, so a zero is a zero.
+    let is_measured = sent != SentTotals::default() || parts != CacheParts::default();
+    Usage::from_sent(is_measured.then_some(true), sent, parts, input.and_then(|(_, d)| d))
+}
+
+/// The token counters beside the totals, from the attributes of either wire.
+pub(crate) fn cache_parts(attributes: &Attributes) -> CacheParts {
+    parts(&Found::new(attributes))
+}
+
+fn parts(found: &Found<'_>) -> CacheParts {
     let write_1h = found.count(table::CACHE_WRITE_1H);
+    // The undivided counter is the sum of both; what the one-hour part leaves of it is the
+    // five-minute part, which is also the cache that providers write by default.
     let write_rest =
         || found.count(table::CACHE_WRITE).map(|all| (all - write_1h.unwrap_or(0)).max(0));
-    let parts = CacheParts {
+    CacheParts {
         read: found.count(table::CACHE_READ),
         write_5m: found.count(table::CACHE_WRITE_5M).or_else(write_rest),
         write_1h,
         reasoning: found.count(table::REASONING),
         audio_input: found.count(table::AUDIO_INPUT),
         audio_output: found.count(table::AUDIO_OUTPUT),
-    };
-    // These dialects leave out what they do not know, so a zero is a zero.
-    let is_measured = sent != SentTotals::default() || parts != CacheParts::default();
-    Usage::from_sent(is_measured.then_some(true), sent, parts, input.and_then(|(_, d)| d))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{SpanId, TraceId};
+
+    fn derived(key: &str, value: Value) -> Span {
+        let mut span = Span::new("w", TraceId([1; 16]), SpanId([1; 16]));
+        span.attributes = vec![(key.to_owned(), value)];
+        derive(&mut span);
+        span
+    }
+
+    #[test]
+    fn every_text_row_is_read() {
+        type Field = fn(&Span) -> Option<&str>;
+        let rows: [(Keys, Field); 9] = [
+            (table::PROVIDER, |s| s.provider.as_deref()),
+            (table::REQUESTED_MODEL, |s| s.requested_model.as_deref()),
+            (table::MODEL, |s| s.model.as_deref()),
+            (table::SESSION_ID, |s| s.session_id.as_deref()),
+            (table::USER_ID, |s| s.user_id.as_deref()),
+            (table::AGENT_NAME, |s| s.agent_name.as_deref()),
+            (table::AGENT_ID, |s| s.agent_id.as_deref()),
+            (table::AGENT_VERSION, |s| s.agent_version.as_deref()),
+            (table::REASONING_EFFORT, |s| s.reasoning_effort.as_deref()),
+        ];
+        for (keys, field) in rows {
+            for key in keys {
+                assert_eq!(field(&derived(key, Value::from("x"))), Some("x"), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_count_row_is_read() {
+        type Field = fn(&Usage) -> Option<i64>;
+        let rows: [(Keys, Field); 9] = [
+            (table::OUTPUT_TOKENS, |u| u.output),
+            (table::TOTAL_TOKENS, |u| u.sent.total),
+            (table::CACHE_READ, |u| u.cache_read),
+            (table::CACHE_WRITE, |u| u.cache_write_5m),
+            (table::CACHE_WRITE_5M, |u| u.cache_write_5m),
+            (table::CACHE_WRITE_1H, |u| u.cache_write_1h),
+            (table::REASONING, |u| u.reasoning),
+            (table::AUDIO_INPUT, |u| u.audio_input),
+            (table::AUDIO_OUTPUT, |u| u.audio_output),
+        ];
+        for (keys, field) in rows {
+            for key in keys {
+                assert_eq!(field(&derived(key, Value::Int(3)).usage), Some(3), "{key}");
+            }
+        }
+        for (key, _) in table::INPUT_TOKENS {
+            assert_eq!(derived(key, Value::Int(3)).usage.input_uncached, Some(3), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_other_row_is_read() {
+        for (key, words) in table::KINDS {
+            for (word, kind) in *words {
+                assert_eq!(derived(key, Value::from(*word)).kind, *kind, "{key}={word}");
+            }
+        }
+        for key in table::TAGS {
+            assert_eq!(derived(key, Value::from("x")).tags, ["x"], "{key}");
+        }
+        for key in table::CLIENT_COST {
+            let span = derived(key, Value::Double(0.25));
+            assert_eq!(span.client_cost_nano_usd, Some(250_000_000), "{key}");
+        }
+        for key in table::TOOL_SIGNS {
+            assert_eq!(derived(key, Value::from("x")).kind, SpanKind::Tool, "{key}");
+        }
+    }
+
+    #[test]
+    fn every_content_row_is_read() {
+        type Field = fn(Span) -> Option<crate::span::Payload>;
+        let sides: [(&[table::Source], Field); 2] =
+            [(table::INPUT, |s| s.input), (table::OUTPUT, |s| s.output)];
+        for (sources, field) in sides {
+            for source in sources {
+                match source {
+                    table::Source::Key(key) => {
+                        let payload = field(derived(key, Value::from("[1]")));
+                        assert_eq!(payload.map(|p| p.text).as_deref(), Some("[1]"), "{key}");
+                    }
+                    table::Source::Prefix(prefix) => {
+                        let span = derived(&format!("{prefix}0.a"), Value::Int(1));
+                        let text = field(span).map(|p| p.text);
+                        assert_eq!(text.as_deref(), Some(r#"[{"a":1}]"#), "{prefix}");
+                    }
+                    table::Source::Events(names) => {
+                        for (name, role) in *names {
+                            let mut span = Span::new("w", TraceId::NIL, SpanId::NIL);
+                            span.events.push(event(name));
+                            derive(&mut span);
+                            let text = field(span).map(|p| p.text);
+                            let expected = format!(r#"[{{"role":"{role}","content":"hi"}}]"#);
+                            assert_eq!(text, Some(expected), "{name}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(name: &str) -> crate::span::Event {
+        crate::span::Event {
+            time_ns: 0,
+            name: name.to_owned(),
+            attributes: vec![("content".to_owned(), Value::from("hi"))],
+            dropped_attributes: 0,
+        }
+    }
 }
