@@ -391,6 +391,18 @@ impl Journal {
         }
     }
 
+    /// Closes, and frees every segment so that another process may take what is left.
+    pub fn let_go(&self) {
+        self.close();
+        *lock(&self.outlet) = None;
+        for live in lock(&self.segments).drain(..) {
+            // An empty segment is not left for others to find.
+            if live.left() == 0 {
+                let _ = delete(&live.path);
+            }
+        }
+    }
+
     /// Counters and levels.
     #[must_use]
     pub fn stats(&self) -> JournalStats {
@@ -407,14 +419,8 @@ impl Journal {
 }
 
 impl Drop for Journal {
-    /// An empty segment is not left for others to find.
     fn drop(&mut self) {
-        self.close();
-        for live in lock(&self.segments).iter() {
-            if live.left() == 0 {
-                let _ = delete(&live.path);
-            }
-        }
+        self.let_go();
     }
 }
 

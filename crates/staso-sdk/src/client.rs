@@ -1,19 +1,21 @@
-//! The client: what a program holds, cheap to clone, safe from every thread.
+//! The client: what a program holds, cheap to clone, safe from every thread and after a fork.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::time::{Duration, Instant};
 
 use staso_journal::RecordKind;
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use crate::config::Config;
+use crate::engine::Engine;
+use crate::fork::process_generation;
+use crate::open::OpenToken;
 use crate::record::SpanHead;
 use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 
-/// A span in the registry of open ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenToken(pub u64);
+/// The worker is given this long to say goodbye after a shutdown's own time.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 /// A handle on the engine that records and ships.
 #[derive(Clone)]
@@ -22,9 +24,10 @@ pub struct Client {
 }
 
 struct Shared {
-    config: Config,
-    process_id: ProcessId,
-    is_open: AtomicBool,
+    config: Arc<Config>,
+    /// A leaked box. A forked child puts another in its place and never touches the parent's.
+    engine: AtomicPtr<Arc<Engine>>,
+    is_shut: AtomicBool,
 }
 
 impl Client {
@@ -32,9 +35,9 @@ impl Client {
     #[must_use]
     pub fn start(config: Config) -> Self {
         crate::fork::watch();
-        let shared =
-            Shared { config, process_id: crate::ids::process_id(), is_open: AtomicBool::new(true) };
-        Self { shared: Arc::new(shared) }
+        let config = Arc::new(config);
+        let engine = AtomicPtr::new(new_engine(&config));
+        Self { shared: Arc::new(Shared { config, engine, is_shut: AtomicBool::new(false) }) }
     }
 
     /// The settings.
@@ -46,60 +49,142 @@ impl Client {
     /// This run of this process; another one in a forked child.
     #[must_use]
     pub fn process_id(&self) -> ProcessId {
-        self.shared.process_id
+        self.shared.engine().process_id
     }
 
     /// Whether records are taken: not disabled, not shut down.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.shared.is_open.load(Ordering::Relaxed)
+        self.shared.config.enabled && !self.shared.is_shut.load(Ordering::Relaxed)
     }
 
     /// Records one finished thing. When this returns, it survives the death of the process (where
     /// there is a journal).
     pub fn append(
         &self,
-        _kind: RecordKind,
-        _trace_id: &TraceId,
-        _span_id: &SpanId,
-        _json: &[u8],
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        json: &[u8],
     ) -> Enqueued {
-        Enqueued::refused(FailureKind::QueueFull)
+        if !self.shared.config.enabled {
+            return Enqueued::refused(FailureKind::Disabled);
+        }
+        let engine = self.shared.engine();
+        if self.shared.is_shut.load(Ordering::Relaxed) {
+            engine.counters.refused(FailureKind::Shutdown);
+            return Enqueued::refused(FailureKind::Shutdown);
+        }
+        engine.record(kind, trace_id, span_id, json)
     }
 
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
-    pub fn open_span(&self, _head: Arc<SpanHead>, start_mono_ns: u64) -> OpenToken {
-        OpenToken(start_mono_ns)
+    pub fn open_span(&self, head: Arc<SpanHead>, start_mono_ns: u64) -> OpenToken {
+        if !self.is_open() {
+            return OpenToken::NONE;
+        }
+        let engine = self.shared.engine();
+        let token = engine.open.open(head, start_mono_ns);
+        engine.wake.note_open();
+        engine.ensure_worker();
+        token
     }
 
     /// Replaces what is told of an open span; it is announced once more.
-    pub fn update_open(&self, _token: OpenToken, _head: Arc<SpanHead>) {}
+    pub fn update_open(&self, token: OpenToken, head: Arc<SpanHead>) {
+        self.shared.engine().open.update(token, head);
+    }
 
     /// Takes a span out of the registry. Twice is harmless.
-    pub fn close_span(&self, _token: OpenToken) {}
+    pub fn close_span(&self, token: OpenToken) {
+        self.shared.engine().open.close(token);
+    }
 
     /// Ships until everything recorded before this call is acknowledged, or the time is over.
     /// In local mode without a server it returns at once: the journal keeps everything.
-    pub fn flush(&self, _timeout: Duration) -> DeliveryReport {
-        DeliveryReport::default()
+    pub fn flush(&self, timeout: Duration) -> DeliveryReport {
+        self.shared.engine().flush(timeout, false)
     }
 
     /// Flushes, says goodbye and stops recording. Later calls report nothing new.
     pub fn shutdown(&self, timeout: Duration) -> DeliveryReport {
-        self.shared.is_open.store(false, Ordering::Relaxed);
-        self.flush(timeout)
+        self.end(timeout, false)
     }
 
     /// Like [`Client::shutdown`], for the end of the program: waits only while requests make
     /// progress. The rest stays in the journal.
     pub fn shutdown_at_exit(&self, timeout: Duration) -> DeliveryReport {
-        self.shutdown(timeout)
+        self.end(timeout, true)
+    }
+
+    fn end(&self, timeout: Duration, is_exit: bool) -> DeliveryReport {
+        self.shared.is_shut.store(true, Ordering::SeqCst);
+        let engine = self.shared.engine();
+        let started = Instant::now();
+        let report = engine.flush(timeout, is_exit);
+        let left = timeout.saturating_sub(started.elapsed()).min(Duration::from_secs(60));
+        engine.stop(Instant::now() + left.max(GOODBYE));
+        report
     }
 
     /// Every counter since the start.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        self.shared.engine().stats()
     }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let destination = &self.shared.config.destination;
+        f.debug_struct("Client").field("destination", destination).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The engine of this process; a new one in a forked child that has not used it yet.
+    #[inline]
+    fn engine(&self) -> &Arc<Engine> {
+        let current = self.engine.load(Ordering::Acquire);
+        // SAFETY: the pointer came from `Box::into_raw` and is freed only when `self` is dropped;
+        // a pointer that was replaced is leaked.
+        let engine = unsafe { &*current };
+        if engine.generation == process_generation() { engine } else { self.replace(current) }
+    }
+
+    /// In a forked child: an engine of its own. Several threads may come here at once; one wins.
+    #[cold]
+    fn replace(&self, parents: *mut Arc<Engine>) -> &Arc<Engine> {
+        let made = new_engine(&self.config);
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        let current = match self.engine.compare_exchange(parents, made, order.0, order.1) {
+            Ok(_) => made,
+            Err(others) => {
+                // SAFETY: `made` was never shared.
+                drop(unsafe { Box::from_raw(made) });
+                others
+            }
+        };
+        // SAFETY: as in `engine`.
+        unsafe { &*current }
+    }
+}
+
+impl Drop for Shared {
+    /// Lets the worker end by itself; what it has not shipped stays in the journal.
+    fn drop(&mut self) {
+        let current = *self.engine.get_mut();
+        // SAFETY: as in `engine`; nobody else holds `self` any more.
+        let is_ours = unsafe { &*current }.generation == process_generation();
+        if is_ours {
+            // SAFETY: as above.
+            let engine = unsafe { Box::from_raw(current) };
+            engine.wake.stop();
+        }
+    }
+}
+
+fn new_engine(config: &Arc<Config>) -> *mut Arc<Engine> {
+    Box::into_raw(Box::new(Arc::new(Engine::new(Arc::clone(config)))))
 }

@@ -80,3 +80,8 @@ fn is_loopback(host: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+/// Whether an address that was announced is on this machine.
+pub(crate) fn is_loopback_url(url: &str) -> bool {
+    url.parse::<Uri>().ok().and_then(|uri| uri.host().map(is_loopback)).unwrap_or(false)
+}

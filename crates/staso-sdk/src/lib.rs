@@ -4,23 +4,34 @@
 //! [`record`], hands the bytes to [`Client::append`], and is done: the journal keeps them and a
 //! thread of the engine ships them.
 
+mod backoff;
 mod client;
 pub mod clock;
 mod config;
+mod counters;
 mod destination;
+mod discovery;
+mod engine;
 pub mod env;
 mod fork;
 pub mod ids;
 pub mod json;
 mod log;
+mod open;
+mod queue;
 pub mod record;
 mod report;
+mod signals;
+mod transport;
+mod wake;
+mod worker;
 
-pub use client::{Client, OpenToken};
+pub use client::Client;
 pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Overrides};
 pub use destination::Destination;
 pub use fork::process_generation;
 pub use log::{LogLevel, LogSink, set_log_sink};
+pub use open::OpenToken;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};

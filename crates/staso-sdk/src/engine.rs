@@ -1,0 +1,368 @@
+//! The engine of one process: takes records on any thread, and knows what became of them.
+//!
+//! A forked child gets an engine of its own; the parent's is left where it is, untouched, because
+//! any of its locks may have been held when the process was copied.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use staso_journal::{Batch, Journal, JournalError, JournalOptions, Mode, Record, RecordKind};
+use staso_model::{ProcessId, SpanId, TraceId};
+
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::destination::Destination;
+use crate::log::SaidOnce;
+use crate::open::OpenSpans;
+use crate::queue::Queue;
+use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
+use crate::wake::Wake;
+use crate::worker;
+
+pub(crate) struct Engine {
+    pub(crate) config: Arc<Config>,
+    pub(crate) process_id: ProcessId,
+    pub(crate) generation: u32,
+    pub(crate) destination: staso_journal::Destination,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) queue: Queue,
+    pub(crate) open: OpenSpans,
+    pub(crate) counters: Counters,
+    pub(crate) said: SaidOnce,
+    pub(crate) wake: Wake,
+    is_journal_broken: AtomicBool,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+}
+
+/// How the worker's last look at the work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RoundEnd {
+    /// Everything was delivered or given up.
+    #[default]
+    Done,
+    /// Local mode, and no server is there.
+    NoServer,
+    /// The server wants a person to do something first.
+    Paused,
+    /// The last attempt failed; it is tried again.
+    Waiting,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The newest request for a flush that a finished round has seen.
+    answered: u64,
+    end: RoundEnd,
+    is_stopped: bool,
+}
+
+/// What must be settled before a flush is done.
+#[derive(Debug, Clone, Copy)]
+struct Goal {
+    journalled: u64,
+    queued: u64,
+}
+
+impl Engine {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        let process_id = crate::ids::process_id();
+        let destination = journal_destination(&config);
+        let said = SaidOnce::default();
+        let journal = open_journal(&config, &destination, process_id, &said);
+        Self {
+            queue: Queue::new(config.max_queue_size),
+            wake: Wake::new(config.batch_size as u64),
+            config,
+            process_id,
+            generation: crate::fork::process_generation(),
+            destination,
+            journal,
+            open: OpenSpans::new(),
+            counters: Counters::default(),
+            said,
+            is_journal_broken: AtomicBool::new(false),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+        }
+    }
+
+    /// Takes one record. Provisional ones are the engine's own and are not counted as accepted.
+    pub(crate) fn record(
+        self: &Arc<Self>,
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        json: &[u8],
+    ) -> Enqueued {
+        if let Err(refusal) = self.keep(kind, trace_id, span_id, json) {
+            self.counters.refused(refusal);
+            return Enqueued::refused(refusal);
+        }
+        if kind != RecordKind::Provisional {
+            self.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        self.wake.note(json.len() as u64);
+        self.ensure_worker();
+        Enqueued::ACCEPTED
+    }
+
+    fn keep(
+        &self,
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        json: &[u8],
+    ) -> Result<(), FailureKind> {
+        if let Some(journal) = &self.journal
+            && !self.is_journal_broken.load(Ordering::Relaxed)
+        {
+            match journal.append(kind, trace_id, span_id, json) {
+                Ok(()) => return Ok(()),
+                Err(JournalError::Closed) => return Err(FailureKind::Shutdown),
+                Err(error @ (JournalError::Full | JournalError::TooLarge { .. })) => {
+                    self.said.warn("journal full", &format!("a span was not kept: {error}"));
+                    return Err(FailureKind::QueueFull);
+                }
+                Err(error @ JournalError::Io { .. }) => {
+                    self.is_journal_broken.store(true, Ordering::Relaxed);
+                    say_memory_only(&self.said, &error);
+                }
+            }
+        }
+        let (trace_id, span_id) = (*trace_id, *span_id);
+        match self.queue.push(Record { kind, trace_id, span_id, json: json.to_vec() }) {
+            true => Ok(()),
+            false => Err(FailureKind::QueueFull),
+        }
+    }
+
+    /// Starts the worker if it is not running.
+    #[inline]
+    pub(crate) fn ensure_worker(self: &Arc<Self>) {
+        if !self.wake.is_started() {
+            worker::start(self);
+        }
+    }
+
+    /// Ships until everything taken so far is settled, nothing more can be done now, or the time
+    /// is over. `is_exit`: also stop as soon as an attempt fails.
+    pub(crate) fn flush(self: &Arc<Self>, timeout: Duration, is_exit: bool) -> DeliveryReport {
+        if !self.config.enabled {
+            return DeliveryReport::disabled();
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        if let Some(journal) = &self.journal
+            && let Err(error) = journal.sync()
+        {
+            self.said.warn("sync", &format!("the journal could not be synced: {error}"));
+        }
+        let timed_out = !self.wait_until_settled(deadline, is_exit);
+        self.report(timed_out)
+    }
+
+    fn wait_until_settled(self: &Arc<Self>, deadline: Option<Instant>, is_exit: bool) -> bool {
+        let goal = self.goal();
+        if self.is_settled(goal) || self.progress().is_stopped {
+            return true;
+        }
+        self.ensure_worker();
+        let asked = self.wake.ask_flush();
+        let mut progress = self.progress();
+        loop {
+            let has_ended =
+                progress.answered >= asked && (progress.end != RoundEnd::Waiting || is_exit);
+            if has_ended || progress.is_stopped || self.is_settled(goal) {
+                return true;
+            }
+            let left = deadline.map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
+                return false;
+            }
+            progress = self
+                .progressed
+                .wait_timeout(progress, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Stops the worker, which says goodbye, and frees the journal.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        self.wake.stop();
+        if !self.wake.is_started() {
+            return self.let_go();
+        }
+        let mut progress = self.progress();
+        while !progress.is_stopped {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            progress = self
+                .progressed
+                .wait_timeout(progress, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Frees the journal for others.
+    pub(crate) fn let_go(&self) {
+        if let Some(journal) = &self.journal {
+            journal.let_go();
+        }
+    }
+
+    fn goal(&self) -> Goal {
+        let journalled = self.journal.as_ref().map_or(0, |journal| journal.stats().appended);
+        Goal { journalled, queued: self.queue.level().1 }
+    }
+
+    fn is_settled(&self, goal: Goal) -> bool {
+        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
+        stats.appended - stats.left() >= goal.journalled && self.queue.settled() >= goal.queued
+    }
+
+    pub(crate) fn finish_round(&self, asked: u64, end: RoundEnd) {
+        let mut progress = self.progress();
+        progress.answered = asked;
+        progress.end = end;
+        drop(progress);
+        self.progressed.notify_all();
+    }
+
+    /// A batch was settled: whoever waits looks again.
+    pub(crate) fn tell_progress(&self) {
+        drop(self.progress());
+        self.progressed.notify_all();
+    }
+
+    pub(crate) fn finish_worker(&self) {
+        self.progress().is_stopped = true;
+        self.progressed.notify_all();
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Settles one of this process's own batches and counts it.
+    pub(crate) fn settle(&self, batch: &Batch, is_delivered: bool) -> Result<(), JournalError> {
+        if self.queue.is_origin_of(batch) {
+            self.queue.settle(batch);
+        } else if let Some(journal) = &self.journal {
+            match is_delivered {
+                true => journal.acknowledge(batch)?,
+                false => journal.give_up(batch)?,
+            }
+        }
+        let count =
+            batch.records.iter().filter(|record| record.kind != RecordKind::Provisional).count();
+        let counter = if is_delivered { &self.counters.delivered } else { &self.counters.given_up };
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn report(&self, timed_out: bool) -> DeliveryReport {
+        if !self.config.enabled {
+            return DeliveryReport::disabled();
+        }
+        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
+        let mut report = self.counters.report(stats.evicted);
+        report.pending = self.queue.level().0;
+        report.journalled = stats.left();
+        report.timed_out = timed_out;
+        report
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.counters.list(&mut stats);
+        let (waiting, _) = self.queue.level();
+        stats.0.insert("memory_pending", waiting);
+        stats.0.insert("open_spans", self.open.count() as u64);
+        if let Some(journal) = &self.journal {
+            let found = journal.stats();
+            let is_usable = !self.is_journal_broken.load(Ordering::Relaxed);
+            stats.0.insert("journal_usable", u64::from(is_usable));
+            stats.0.insert("journal_mapped", u64::from(found.is_mapped));
+            stats.0.insert("journal_bytes", found.bytes);
+            stats.0.insert("journal_pending", found.left());
+            stats.0.insert("journal_evicted", found.evicted);
+            stats.0.insert("journal_evicted_of_others", found.evicted_of_others);
+        }
+        stats
+    }
+}
+
+fn open_journal(
+    config: &Config,
+    destination: &staso_journal::Destination,
+    process_id: ProcessId,
+    said: &SaidOnce,
+) -> Option<Journal> {
+    let home = config.home.as_ref().filter(|_| config.journal && config.enabled)?;
+    let opened = home
+        .create()
+        .map_err(|source| JournalError::Io { path: home.path().to_owned(), source })
+        .and_then(|()| {
+            let options = JournalOptions::default();
+            Journal::open(home.journal_dir(), destination.clone(), process_id, options)
+        });
+    opened.map_err(|error| say_memory_only(said, &error)).ok()
+}
+
+fn say_memory_only(said: &SaidOnce, error: &JournalError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    said.warn(
+        "no journal",
+        &format!(
+            "{error} ({cause}): spans are kept in memory only and do not survive this process. \
+             Set {} to a directory this user may write to.",
+            crate::env::HOME
+        ),
+    );
+}
+
+/// What segments of this client say about where they go.
+fn journal_destination(config: &Config) -> staso_journal::Destination {
+    let mode = match config.destination {
+        Destination::Local => Mode::Local,
+        Destination::Loopback { .. } | Destination::Remote { .. } => Mode::Remote,
+    };
+    staso_journal::Destination {
+        mode,
+        base_url: config.destination.url().unwrap_or_default().to_owned(),
+        workspace: config.workspace_slug.clone(),
+        environment: config.environment.clone(),
+        key_fingerprint: config
+            .api_key
+            .as_ref()
+            .map_or_else(String::new, |key| fingerprint(&key.0)),
+    }
+}
+
+/// Enough of a hash to tell keys apart, too little to find one.
+fn fingerprint(key: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::new().chain_update("staso journal key\n").chain_update(key).finalize();
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("process_id", &self.process_id).finish_non_exhaustive()
+    }
+}
+
+/// The level at which bytes waiting wake the worker, and the size of a batch.
+pub(crate) const BATCH_BYTES: u64 = 4 << 20;
+
+/// Reads a flag that only ever goes up.
+pub(crate) fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

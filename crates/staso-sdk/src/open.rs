@@ -1,0 +1,236 @@
+//! The registry of open spans: how the worker knows what is running without a second message for
+//! spans that end at once.
+//!
+//! Each thread uses its own shard, so its lock is free unless the worker is looking at that very
+//! shard, which it does without I/O.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::record::SpanHead;
+
+const SHARDS: usize = 16;
+
+/// A span in the registry of open ones: shard, place and a nonce that tells reuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenToken(pub u64);
+
+/// Open spans of one engine.
+#[derive(Debug)]
+pub(crate) struct OpenSpans {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Option<Open>>,
+    free: Vec<u32>,
+    nonce: u32,
+}
+
+#[derive(Debug)]
+struct Open {
+    nonce: u32,
+    head: Arc<SpanHead>,
+    start_mono_ns: u64,
+    announced: u64,
+    is_due: bool,
+}
+
+/// A span that has been open long enough to be shown.
+pub(crate) struct Due {
+    pub(crate) token: OpenToken,
+    pub(crate) head: Arc<SpanHead>,
+    /// 1 at the first announcement, then one more each time.
+    pub(crate) version: u64,
+}
+
+thread_local! {
+    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+impl OpenSpans {
+    /// An empty registry. Tokens of another registry are, but for the nonce, its own: the nonce
+    /// begins at random so that a token from before a fork closes nothing here.
+    pub(crate) fn new() -> Self {
+        let shard = |_| {
+            let nonce = u32::from_le_bytes(first_four(crate::ids::uuid_v4()));
+            Mutex::new(Shard { nonce, ..Shard::default() })
+        };
+        Self { shards: std::array::from_fn(shard) }
+    }
+
+    pub(crate) fn open(&self, head: Arc<SpanHead>, start_mono_ns: u64) -> OpenToken {
+        let number = own_shard();
+        let mut shard = lock(&self.shards[number]);
+        shard.nonce = shard.nonce.wrapping_add(1);
+        let nonce = shard.nonce;
+        let open = Open { nonce, head, start_mono_ns, announced: 0, is_due: true };
+        let slot = match shard.free.pop() {
+            Some(slot) => {
+                shard.slots[slot as usize] = Some(open);
+                slot
+            }
+            None => {
+                shard.slots.push(Some(open));
+                u32::try_from(shard.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        OpenToken::new(number, slot, nonce)
+    }
+
+    /// Replaces what is told of a span; it is due once more. The old head is dropped after the
+    /// lock.
+    pub(crate) fn update(&self, token: OpenToken, head: Arc<SpanHead>) {
+        let mut shard = lock(&self.shards[token.shard()]);
+        if let Some(open) = shard.find(token) {
+            let old = std::mem::replace(&mut open.head, head);
+            open.is_due = true;
+            drop(shard);
+            drop(old);
+        }
+    }
+
+    pub(crate) fn close(&self, token: OpenToken) {
+        let mut shard = lock(&self.shards[token.shard()]);
+        if shard.find(token).is_some() {
+            let slot = token.slot();
+            let closed = shard.slots[slot as usize].take();
+            shard.free.push(slot);
+            drop(shard);
+            drop(closed);
+        }
+    }
+
+    /// Spans opened at or before `opened_by` that have news to tell; each is told once.
+    pub(crate) fn take_due(&self, opened_by: u64) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            let mut shard = lock(shard);
+            for (slot, open) in shard.slots.iter_mut().enumerate() {
+                let Some(open) = open else { continue };
+                if open.is_due && open.start_mono_ns <= opened_by {
+                    open.is_due = false;
+                    open.announced += 1;
+                    let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+                    let token = OpenToken::new(number, slot, open.nonce);
+                    let head = Arc::clone(&open.head);
+                    due.push(Due { token, head, version: open.announced });
+                }
+            }
+        }
+        due
+    }
+
+    /// Whether this span is still in the registry.
+    pub(crate) fn is_open(&self, token: OpenToken) -> bool {
+        lock(&self.shards[token.shard()]).find(token).is_some()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| {
+                let shard = lock(shard);
+                shard.slots.len() - shard.free.len()
+            })
+            .sum()
+    }
+}
+
+impl Shard {
+    fn find(&mut self, token: OpenToken) -> Option<&mut Open> {
+        let open = self.slots.get_mut(token.slot() as usize)?.as_mut()?;
+        (open.nonce == token.nonce()).then_some(open)
+    }
+}
+
+impl OpenToken {
+    /// The token of a span that was not registered; closing it does nothing.
+    pub const NONE: Self = Self(0x0fff_ffff << 32);
+
+    fn new(shard: usize, slot: u32, nonce: u32) -> Self {
+        Self((shard as u64) << 60 | u64::from(slot & 0x0fff_ffff) << 32 | u64::from(nonce))
+    }
+
+    fn shard(self) -> usize {
+        (self.0 >> 60) as usize
+    }
+
+    fn slot(self) -> u32 {
+        ((self.0 >> 32) & 0x0fff_ffff) as u32
+    }
+
+    fn nonce(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// The shard of this thread; threads are dealt round.
+fn own_shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    SHARD.with(|own| {
+        if own.get() == usize::MAX {
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        own.get()
+    })
+}
+
+fn first_four(bytes: [u8; 16]) -> [u8; 4] {
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SpanContext;
+
+    fn head(name: &str) -> Arc<SpanHead> {
+        Arc::new(SpanHead {
+            trace_id: crate::ids::trace_id(),
+            span_id: crate::ids::span_id(),
+            parent_span_id: None,
+            name: name.into(),
+            kind: crate::SpanKind::Chain,
+            start_ns: 0,
+            context: Arc::new(SpanContext::default()),
+            input: None,
+            attributes: None,
+        })
+    }
+
+    #[test]
+    fn a_span_is_due_once_and_again_when_updated() {
+        let spans = OpenSpans::new();
+        let token = spans.open(head("a"), 10);
+        spans.open(head("later"), 20);
+        assert!(spans.take_due(9).is_empty());
+        let due = spans.take_due(10);
+        assert_eq!((due.len(), due[0].version, due[0].token), (1, 1, token));
+        assert!(spans.take_due(10).is_empty());
+        spans.update(token, head("b"));
+        let due = spans.take_due(10);
+        assert_eq!((due[0].version, &*due[0].head.name), (2, "b"));
+        assert_eq!(spans.count(), 2);
+    }
+
+    #[test]
+    fn a_stale_token_closes_nothing() {
+        let spans = OpenSpans::new();
+        let first = spans.open(head("a"), 0);
+        spans.close(first);
+        let second = spans.open(head("b"), 0);
+        assert_eq!(first.slot(), second.slot());
+        spans.close(first);
+        assert!(spans.is_open(second) && !spans.is_open(first));
+        OpenSpans::new().close(second);
+        spans.close(OpenToken(u64::MAX));
+        assert_eq!(spans.count(), 1);
+    }
+}

@@ -1,0 +1,119 @@
+//! The queue in memory, for where there is no journal: bounded, and the newest is refused.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use staso_journal::{Batch, BatchLimits, Destination, Record};
+use uuid::Uuid;
+
+/// The most bytes of records held in memory, whatever their number.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Records that only this process has.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    id: Uuid,
+    max_records: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: VecDeque<Record>,
+    bytes: usize,
+    /// How many records have left at the front.
+    settled: u64,
+    in_flight: Option<usize>,
+}
+
+impl Queue {
+    pub(crate) fn new(max_records: usize) -> Self {
+        let id = Uuid::from_bytes(crate::ids::uuid_v4());
+        Self { id, max_records, state: Mutex::default() }
+    }
+
+    /// Whether there was room.
+    pub(crate) fn push(&self, record: Record) -> bool {
+        let mut state = self.state();
+        let is_full = state.records.len() >= self.max_records
+            || state.bytes.saturating_add(record.json.len()) > MAX_BYTES;
+        if !is_full {
+            state.bytes += record.json.len();
+            state.records.push_back(record);
+        }
+        !is_full
+    }
+
+    /// The batch in flight as it was, else the next records.
+    pub(crate) fn next_batch(
+        &self,
+        destination: &Destination,
+        limits: BatchLimits,
+    ) -> Option<Batch> {
+        let mut state = self.state();
+        let count = match state.in_flight {
+            Some(count) => count,
+            None => state.cut(limits),
+        };
+        if count == 0 {
+            return None;
+        }
+        state.in_flight = Some(count);
+        let records = state.records.iter().take(count).cloned().collect();
+        let number = state.settled;
+        drop(state);
+        Some(Batch::from_memory(self.id, destination, records, number))
+    }
+
+    /// The batch in flight is delivered or given up.
+    pub(crate) fn settle(&self, batch: &Batch) {
+        let mut state = self.state();
+        if batch.segment_id() != self.id {
+            return;
+        }
+        for _ in 0..state.in_flight.take().unwrap_or(0) {
+            if let Some(record) = state.records.pop_front() {
+                state.bytes -= record.json.len();
+                state.settled += 1;
+            }
+        }
+    }
+
+    /// The next batch is cut anew.
+    pub(crate) fn abandon(&self) {
+        self.state().in_flight = None;
+    }
+
+    /// Whether this batch was cut here.
+    pub(crate) fn is_origin_of(&self, batch: &Batch) -> bool {
+        batch.segment_id() == self.id
+    }
+
+    /// Records waiting, and how many have ever been pushed.
+    pub(crate) fn level(&self) -> (u64, u64) {
+        let state = self.state();
+        let waiting = state.records.len() as u64;
+        (waiting, waiting + state.settled)
+    }
+
+    /// How many have left.
+    pub(crate) fn settled(&self) -> u64 {
+        self.state().settled
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn cut(&self, limits: BatchLimits) -> usize {
+        let mut bytes = 0usize;
+        let fits = |record: &&Record| {
+            bytes = bytes.saturating_add(record.json.len());
+            bytes <= limits.bytes
+        };
+        let count = self.records.iter().take(limits.records).take_while(fits).count();
+        count.max(usize::from(!self.records.is_empty()))
+    }
+}

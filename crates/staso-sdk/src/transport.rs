@@ -1,0 +1,242 @@
+//! Speaking to a server: one request, and what its answer means for what was sent.
+
+use std::io::Write;
+use std::time::Duration;
+
+use staso_journal::{Batch, WireForm};
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+use crate::report::FailureKind;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most of an answer that is read.
+const ANSWER_MAX_BYTES: u64 = 1 << 20;
+/// Smaller bodies are not worth compressing.
+const COMPRESS_FROM_BYTES: usize = 1024;
+/// The longest wait that a server can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) url: String,
+    pub(crate) key: Option<String>,
+    /// On this machine: no proxy, and compressing would cost more than it saves.
+    pub(crate) is_loopback: bool,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Taken, durably.
+    Delivered,
+    /// The same again, later; not before the given time where the server named one.
+    Retry(FailureKind, Option<Duration>),
+    /// Nothing will be taken until a person does something.
+    Pause(FailureKind),
+    /// Too much at once.
+    TooLarge,
+    /// This will never be taken.
+    Refused(String),
+}
+
+/// A connection to one target.
+pub(crate) struct Transport {
+    agent: Agent,
+    target: Target,
+    /// What the server understands; `None` until it has answered once.
+    form: Option<WireForm>,
+}
+
+impl Transport {
+    pub(crate) fn new(target: Target, form: Option<WireForm>) -> Self {
+        let tls = ureq::tls::TlsConfig::builder()
+            .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+            .build();
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_send_body(Some(SEND_TIMEOUT))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_recv_body(Some(ANSWER_TIMEOUT))
+            .user_agent(concat!("staso-sdk/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls);
+        if target.is_loopback {
+            config = config.proxy(None);
+        }
+        Self { agent: config.build().new_agent(), target, form }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Which form the server understands. Asks it once, before the first batch: the older form
+    /// cannot carry everything, and a batch cannot be sent twice.
+    pub(crate) fn form(&mut self) -> Result<WireForm, Outcome> {
+        if let Some(form) = self.form {
+            return Ok(form);
+        }
+        let url = format!("{}/api/health", self.target.url);
+        let mut request = self.agent.get(&url);
+        if let Some(key) = &self.target.key {
+            request = request.header("X-API-Key", key);
+        }
+        let response = request.call().map_err(|error| outcome_of_error(&error))?;
+        let form = form_of(response.headers());
+        // An older server answers "not found"; one that is failing has said nothing yet.
+        if form == WireForm::Text && response.status().is_server_error() {
+            let kind = FailureKind::BackendUnavailable;
+            return Err(Outcome::Retry(kind, retry_after(response.headers())));
+        }
+        self.form = Some(form);
+        Ok(form)
+    }
+
+    /// Sends one batch.
+    pub(crate) fn send_batch(&mut self, batch: &Batch, form: WireForm) -> Outcome {
+        let traces = batch.trace_count(form);
+        if traces == 0 {
+            return Outcome::Delivered;
+        }
+        let key = batch.key.to_string();
+        let answer = match self.post("/v1/traces/ingest", batch.body(form), form, Some(&key)) {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
+        };
+        match acknowledges(&answer, traces, &key) {
+            true => Outcome::Delivered,
+            false => Outcome::Retry(FailureKind::MalformedResponse, None),
+        }
+    }
+
+    /// Sends anything else; any success will do.
+    pub(crate) fn send(&mut self, path: &str, body: Vec<u8>, form: WireForm) -> Outcome {
+        match self.post(path, body, form, None) {
+            Ok(_) => Outcome::Delivered,
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn post(
+        &mut self,
+        path: &str,
+        body: Vec<u8>,
+        form: WireForm,
+        idempotency_key: Option<&str>,
+    ) -> Result<Vec<u8>, Outcome> {
+        let (body, encoding) = self.compress(body, form);
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.target.url))
+            .header("Content-Type", "application/json");
+        if let Some(encoding) = encoding {
+            request = request.header("Content-Encoding", encoding);
+        }
+        if let Some(key) = &self.target.key {
+            request = request.header("X-API-Key", key);
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let mut response = request.send(&body[..]).map_err(|error| outcome_of_error(&error))?;
+        let text = read_answer(&mut response);
+        if form_of(response.headers()) == WireForm::Values {
+            self.form = Some(WireForm::Values);
+        }
+        match outcome_of_status(&response, &text) {
+            Outcome::Delivered => Ok(text),
+            other => Err(other),
+        }
+    }
+
+    fn compress(&self, body: Vec<u8>, form: WireForm) -> (Vec<u8>, Option<&'static str>) {
+        if self.target.is_loopback || body.len() < COMPRESS_FROM_BYTES {
+            return (body, None);
+        }
+        let (packed, encoding) = match form {
+            WireForm::Values => (zstd::bulk::compress(&body, 3), "zstd"),
+            WireForm::Text => (gzip(&body), "gzip"),
+        };
+        match packed {
+            Ok(packed) => (packed, Some(encoding)),
+            Err(_) => (body, None),
+        }
+    }
+}
+
+fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let level = flate2::Compression::fast();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
+    encoder.write_all(body)?;
+    encoder.finish()
+}
+
+fn form_of(headers: &HeaderMap) -> WireForm {
+    let has_any = headers
+        .get("Staso-Capabilities")
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|words| !words.trim().is_empty());
+    if has_any { WireForm::Values } else { WireForm::Text }
+}
+
+fn read_answer(response: &mut Response<Body>) -> Vec<u8> {
+    let reader = response.body_mut().with_config().limit(ANSWER_MAX_BYTES);
+    reader.read_to_vec().unwrap_or_default()
+}
+
+/// The contract of an acknowledgement: it counts the traces that were sent and names the batch.
+fn acknowledges(answer: &[u8], traces: usize, key: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Receipt {
+        accepted: u64,
+        receipt_id: String,
+    }
+    serde_json::from_slice::<Receipt>(answer).is_ok_and(|receipt| {
+        receipt.accepted == traces as u64 && receipt.receipt_id.eq_ignore_ascii_case(key)
+    })
+}
+
+fn outcome_of_status(response: &Response<Body>, text: &[u8]) -> Outcome {
+    let wait = retry_after(response.headers());
+    match response.status().as_u16() {
+        200..=299 => Outcome::Delivered,
+        401 => Outcome::Pause(FailureKind::InvalidKey),
+        402 => Outcome::Pause(FailureKind::PlanExpired),
+        403 => Outcome::Pause(FailureKind::Forbidden),
+        408 => Outcome::Retry(FailureKind::Timeout, wait),
+        413 => Outcome::TooLarge,
+        429 => Outcome::Retry(FailureKind::RateLimited, wait),
+        status @ 400..=499 => {
+            let text = String::from_utf8_lossy(&text[..text.len().min(2_000)]);
+            Outcome::Refused(format!("{status}: {text}"))
+        }
+        500.. => Outcome::Retry(FailureKind::BackendUnavailable, wait),
+        // A redirect is not followed: content goes only where it was told to go.
+        _ => Outcome::Retry(FailureKind::MalformedResponse, wait),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get("Retry-After")?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(MAX_RETRY_AFTER))
+}
+
+fn outcome_of_error(error: &ureq::Error) -> Outcome {
+    let kind = match error {
+        ureq::Error::Timeout(_) => FailureKind::Timeout,
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            FailureKind::Timeout
+        }
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            FailureKind::MalformedResponse
+        }
+        _ => FailureKind::NetworkUnavailable,
+    };
+    Outcome::Retry(kind, None)
+}

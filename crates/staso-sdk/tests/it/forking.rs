@@ -1,0 +1,51 @@
+//! A forked child is a process of its own: its spans arrive, the parent's arrive once.
+#![cfg(unix)]
+
+use std::collections::BTreeSet;
+
+use staso_sdk::process_generation;
+
+use crate::peer::Peer;
+use crate::support::{LONG, client, record, record_all};
+
+/// Not a test of its own: forking is safe only where no other test runs, so the next one starts
+/// this in a fresh program.
+#[test]
+#[ignore = "run by the test that follows"]
+fn role_fork_and_record() {
+    let Ok(url) = std::env::var("STASO_SDK_TEST_URL") else { return };
+    let home = tempfile::tempdir().unwrap();
+    let client = client(home.path(), Some(&url));
+    record_all(&client, 20);
+    let (parent_id, generation) = (client.process_id(), process_generation());
+    // SAFETY: the child uses only this engine, which is made for it, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let is_other = client.process_id() != parent_id && process_generation() != generation;
+        record(&client, "from the child");
+        let is_ok = client.shutdown(LONG).ok(false);
+        // SAFETY: ends the child without running the parent's exit handlers.
+        unsafe { libc::_exit(i32::from(!(is_other && is_ok))) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child started above.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0);
+    record(&client, "from the parent");
+    assert!(client.shutdown(LONG).ok(false));
+}
+
+#[test]
+fn a_fork_loses_nothing_and_doubles_nothing() {
+    let peer = Peer::start(true);
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "forking::role_fork_and_record"])
+        .env("STASO_SDK_TEST_URL", &peer.url)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let stored = peer.stored();
+    let names: BTreeSet<_> = stored.iter().cloned().collect();
+    assert_eq!((stored.len(), names.len()), (22, 22), "{stored:?}");
+    assert!(names.contains("from the child") && names.contains("from the parent"));
+}

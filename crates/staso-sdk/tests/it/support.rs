@@ -1,0 +1,49 @@
+//! What the tests share: clients of a temporary state directory, and spans that name themselves.
+
+use std::path::Path;
+use std::time::Duration;
+
+use staso_sdk::record::{SpanFields, write_span};
+use staso_sdk::{Client, Config, JournalChoice, Overrides, RecordKind, TraceId, ids};
+
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+
+/// Settings that depend on nothing of this machine.
+pub(crate) fn config(home: &Path, base_url: Option<&str>) -> Config {
+    let overrides = Overrides {
+        base_url: base_url.map(str::to_owned),
+        api_key: Some("test-key".to_owned()),
+        journal: Some(JournalChoice::At(home.to_owned())),
+        flush_interval: Some(0.02),
+        workspace_slug: Some("shop".to_owned()),
+        environment: Some("test".to_owned()),
+        ..Overrides::default()
+    };
+    Config::resolve(&overrides, &|_| None).unwrap()
+}
+
+pub(crate) fn client(home: &Path, base_url: Option<&str>) -> Client {
+    Client::start(config(home, base_url))
+}
+
+/// Records one finished span of this name in a trace of its own.
+pub(crate) fn record(client: &Client, name: &str) -> TraceId {
+    let (trace_id, span_id) = (ids::trace_id(), ids::span_id());
+    let mut json = Vec::new();
+    let process_id = client.process_id();
+    let span =
+        SpanFields { span_id, name, process_id, start_ns: 1, end_ns: 2, ..SpanFields::default() };
+    write_span(&mut json, &span);
+    let taken = client.append(RecordKind::Span, &trace_id, &span_id, &json);
+    assert!(taken.accepted, "{taken:?}");
+    trace_id
+}
+
+pub(crate) fn record_all(client: &Client, count: usize) -> Vec<String> {
+    let names: Vec<String> = (0..count).map(|n| format!("span {n}")).collect();
+    for name in &names {
+        record(client, name);
+    }
+    names
+}
