@@ -6,7 +6,16 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 import { resolveWindow, type TimeWindow } from "@/model/timeRange";
 import { ApiError, getJson, sendJson } from "./client";
 import { observeServerTime, serverNowMs } from "./clock";
-import type { Annotation, DataType, FacetValue, Health, Skeleton, Span, TracePage } from "./types";
+import type {
+  Annotation,
+  FacetValue,
+  Health,
+  NewAnnotation,
+  Skeleton,
+  Span,
+  TracePage,
+  Workspace,
+} from "./types";
 
 export const PAGE_SIZE = 50;
 export type Sort = "start" | "duration" | "cost" | "tokens" | "spans";
@@ -99,19 +108,10 @@ export function healthQuery() {
 export function workspacesQuery() {
   return queryOptions({
     queryKey: ["workspaces"],
-    queryFn: ({ signal }) =>
-      getJson<{ workspaces: { slug: string; traces: number | string }[] }>("/api/workspaces", {}, signal),
+    queryFn: ({ signal }) => getJson<{ workspaces: Workspace[] }>("/api/workspaces", {}, signal),
     staleTime: 30_000,
     retry: shouldRetry,
   });
-}
-
-export interface NewAnnotation {
-  span_id: string | null;
-  name: string;
-  value: number | string | boolean;
-  data_type: DataType;
-  comment: string | null;
 }
 
 export function addAnnotation(
@@ -120,7 +120,7 @@ export function addAnnotation(
   annotation: NewAnnotation,
 ): Promise<Annotation> {
   const path = `/v1/traces/${encodeURIComponent(traceId)}/annotations?workspace=${encodeURIComponent(workspace)}`;
-  return sendJson<Annotation>("POST", path, { ...annotation, source: "human" });
+  return sendJson<Annotation>("POST", path, { ...annotation, source: "human" } satisfies NewAnnotation);
 }
 
 export function deleteAnnotation(workspace: string, id: string): Promise<void> {

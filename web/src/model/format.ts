@@ -31,7 +31,7 @@ function longDuration(seconds: number): string {
   const parts: [number, string][] = [
     [Math.floor(seconds / 86_400), "d"],
     [Math.floor((seconds % 86_400) / 3600), "h"],
-    [Math.floor((seconds % 3600) / 60), "m"],
+    [Math.floor((seconds % 3600) / 60), "min"],
     [seconds % 60, "s"],
   ];
   const first = parts.findIndex(([n]) => n > 0);

@@ -10,15 +10,24 @@ interface PopoverProps {
   open?: boolean;
   onOpenChange?: (open: boolean) => void;
   align?: "start" | "end";
+  tall?: boolean;
   children: ReactNode;
 }
 
-export function Popover({ label, name, active = false, align = "start", children, ...state }: PopoverProps) {
+export function Popover({
+  label,
+  name,
+  active = false,
+  align = "start",
+  tall = false,
+  children,
+  ...state
+}: PopoverProps) {
   return (
     <Radix.Root {...state}>
       <Radix.Trigger
         aria-label={name}
-        className={`inline-flex h-8 shrink-0 items-center gap-1 rounded-md border px-2.5 text-sm font-medium whitespace-nowrap transition-colors hover:bg-sunken data-[state=open]:bg-sunken ${
+        className={`inline-flex shrink-0 ${tall ? "h-9 rounded-lg" : "h-8 rounded-md"} items-center gap-1 border px-2.5 text-sm font-medium whitespace-nowrap transition-colors hover:bg-sunken data-[state=open]:bg-sunken ${
           active ? "border-accent/50 bg-accent-soft text-ink" : "border-line-strong bg-surface text-muted"
         }`}
       >

@@ -7,6 +7,7 @@ import { formatScore } from "@/model/format";
 const BUTTON = {
   plain: "border border-line-strong bg-surface text-ink hover:bg-sunken",
   quiet: "border border-transparent text-muted hover:bg-sunken hover:text-ink",
+  bad: "border border-transparent text-bad hover:bg-bad-soft",
   strong: "border border-transparent bg-accent text-on-accent hover:brightness-110",
 };
 
@@ -76,7 +77,7 @@ export function ScoreChip({ annotation }: { annotation: Annotation }) {
       className="inline-flex h-5 max-w-40 min-w-0 items-center gap-1 rounded border border-line bg-surface px-1.5 text-2xs whitespace-nowrap"
     >
       <span className="truncate text-muted">{name}</span>
-      <span className={`max-w-20 truncate font-semibold ${tone}`}>{formatScore(value)}</span>
+      <span className={`max-w-20 shrink-0 truncate font-semibold ${tone}`}>{formatScore(value)}</span>
     </span>
   );
 }

@@ -38,10 +38,10 @@ export function FirstRun({ workspace, onFirstTrace }: FirstRunProps) {
           </p>
         </div>
         <ol className="grid gap-5">
-          <Step n={1} title="Run this in Python">
+          <Step n={1} title="Save these lines as hello.py">
             <Code text={SNIPPET} label="Copy the Python lines" />
           </Step>
-          <Step n={2} title="Or keep it in a file">
+          <Step n={2} title="Run them">
             <Code text="python hello.py" label="Copy the command" />
             <p className="mt-2 text-sm text-muted">
               Decorate what you already have with <C>@st.agent</C>, <C>@st.tool</C> and <C>@st.trace</C>, and

@@ -4,7 +4,7 @@
  */
 import { useQuery } from "@tanstack/react-query";
 import { Check } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { facetsQuery } from "@/api/queries";
 import type { SpanKind } from "@/api/types";
 import { fieldValues, toggleFieldValue, withFieldValues } from "@/model/filter";
@@ -136,7 +136,9 @@ function MenuLabel({ label, chosen }: { label: string; chosen: string[] }) {
 function NameMenu({ filter, onChange }: MenusProps) {
   const [open, setOpen] = useState(false);
   const chosen = fieldValues(filter, "name");
-  const apply = (form: FormData) => {
+  const apply = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
     const text = String(form.get("name") ?? "").trim();
     onChange(withFieldValues(filter, "name", text ? [text] : []));
     setOpen(false);
@@ -149,7 +151,7 @@ function NameMenu({ filter, onChange }: MenusProps) {
       open={open}
       onOpenChange={setOpen}
     >
-      <form action={apply} className="flex w-72 items-center gap-1.5 p-1">
+      <form onSubmit={apply} className="flex w-72 items-center gap-1.5 p-1">
         <input
           name="name"
           defaultValue={chosen.join(",")}

@@ -1,6 +1,6 @@
 /* The time window: a look-back that stays current, or two moments in the zone the person reads times in. */
 import { Clock } from "lucide-react";
-import { useState } from "react";
+import { type FormEvent, useState } from "react";
 import type { Zone } from "@/model/format";
 import { inputToNs, LOOK_BACKS, nsToInput, type TimeWindow, windowLabel } from "@/model/timeRange";
 import { Button } from "@/ui/controls";
@@ -18,14 +18,18 @@ export function TimeMenu({ window, zone, onChange }: TimeMenuProps) {
     onChange(next);
     setOpen(false);
   };
-  const apply = (form: FormData) =>
+  const apply = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
     choose({ from: inputToNs(String(form.get("from")), zone), to: inputToNs(String(form.get("to")), zone) });
+  };
   const active = Boolean(window.from || window.to);
   const field = "h-8 w-full rounded-md border border-line-strong bg-surface px-2 text-sm";
   return (
     <Popover
       name="Time"
       align="end"
+      tall
       active={active}
       open={open}
       onOpenChange={setOpen}
@@ -51,7 +55,7 @@ export function TimeMenu({ window, zone, onChange }: TimeMenuProps) {
           </button>
         );
       })}
-      <form action={apply} className="mt-1 grid gap-2 border-t border-line p-2">
+      <form onSubmit={apply} className="mt-1 grid gap-2 border-t border-line p-2">
         <label className="grid gap-1 text-xs text-muted">
           From ({zone === "utc" ? "UTC" : "local time"})
           <input

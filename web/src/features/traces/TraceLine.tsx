@@ -23,7 +23,7 @@ import { ScoreChip } from "@/ui/controls";
 import { FateIcon, fateOf, KindIcon } from "@/ui/marks";
 
 export const COLUMNS =
-  "grid-cols-[1.75rem_minmax(11rem,1.15fr)_minmax(10rem,2fr)_minmax(5rem,0.7fr)_5rem_4rem_4.25rem_4.75rem_8rem]";
+  "grid-cols-[1.75rem_minmax(11rem,1.15fr)_minmax(10rem,2fr)_minmax(6.5rem,0.6fr)_5rem_4rem_4.25rem_4.75rem_8rem]";
 
 export interface TraceLineProps {
   row: TraceRow;
@@ -57,7 +57,7 @@ function WideCells({ row, nowMs, zone }: TraceLineProps) {
   const startMs = nsToMs(row.start_ns);
   return (
     <div className={`grid h-full items-center gap-x-3 px-4 ${COLUMNS}`}>
-      <Cell>
+      <Cell className="flex">
         <FateIcon fate={fateOf(row.state, row.status)} />
       </Cell>
       <Cell>
@@ -67,7 +67,7 @@ function WideCells({ row, nowMs, zone }: TraceLineProps) {
       <Cell>
         <Previews row={row} />
       </Cell>
-      <Cell className="flex gap-1 overflow-hidden">
+      <Cell className="flex flex-col items-start gap-0.5 overflow-hidden">
         <Scores annotations={row.annotations} most={2} />
       </Cell>
       <Cell className="text-right tabular-nums">{durationOf(row, nowMs)}</Cell>
