@@ -11,7 +11,7 @@ comes back afterwards.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +69,7 @@ class Recorded:
 @contextmanager
 def capture(
     *, deterministic: bool = False, redact: Callable[[tuple[Any, ...], Any], Any] | None = None
-) -> Iterator[Recorded]:
+) -> Generator[Recorded]:
     """Record into memory; ``deterministic``: ids count up, each look at the clock takes 1 ms."""
     recorded = Recorded()
 

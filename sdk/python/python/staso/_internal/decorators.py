@@ -192,7 +192,7 @@ def _attributes(fn: Any, kind: SpanKind, label: str, tags: Any, metadata: Any) -
 
 
 def _parameters(fn: Any) -> list[tuple[str, int, Any]]:
-    """List ``(name, kind number, default or ...)``, read off the code object where that is plain."""
+    """List ``(name, kind number, default or ...)``, off the code object where that is plain."""
     if isinstance(fn, FunctionType) and not hasattr(fn, "__wrapped__"):
         return _parameters_of_code(fn)
     import inspect

@@ -10,7 +10,7 @@ _FRAMES = 100
 def describe_exception(
     exc: object, with_stack: bool, max_bytes: int
 ) -> tuple[str, str, str | None]:
-    """Tell type, message and (where asked) stack of an exception, each as well as it can be told."""
+    """Tell type, message and (where asked) stack of an exception, as well as can be."""
     cls = type(exc)
     kind = cls.__qualname__
     if cls.__module__ != "builtins":
