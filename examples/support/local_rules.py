@@ -113,7 +113,7 @@ def _line(tool: str, value: dict[str, Any]) -> str:
     if tool == "read_file":
         return f"{result['path']} says: {' '.join(result['text'].split()[:40])} …"
     if tool == "calculator":
-        return f"That is {result:,.2f}."
+        return f"That is {result}."
     if tool == "git_log":
         return f"The newest commit is {result[0]}."
     return f"The server answered {result['status']}: {result['body']}"

@@ -24,6 +24,8 @@ READ_LIMIT_CHARS = 4_000
 HTTP_TIMEOUT_SECS = 5.0
 GIT_TIMEOUT_SECS = 10.0
 EXPONENT_LIMIT = 64
+# What a person reads; the digits behind are the floating point's, not the question's.
+SIGNIFICANT_DIGITS = 10
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -55,7 +57,8 @@ def read_file(path: str) -> dict[str, Any]:
 @st.tool
 def calculator(expression: str) -> float:
     """Computes an arithmetic expression by walking its syntax tree: names and calls are refused."""
-    return _evaluate(ast.parse(expression, mode="eval").body)
+    value = _evaluate(ast.parse(expression, mode="eval").body)
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
 def _evaluate(node: ast.AST) -> float:
