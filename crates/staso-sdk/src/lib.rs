@@ -2,7 +2,7 @@
 //!
 //! Start at [`Client`]. A binding serialises what its language holds with [`json`] and
 //! [`record`], hands the bytes to [`Client::append`], and is done: the journal keeps them and a
-//! thread of the engine ships them.
+//! thread of the engine ships them. Rust programs begin with [`init`] and [`span`].
 
 mod backoff;
 mod client;
@@ -22,6 +22,7 @@ mod queue;
 pub mod record;
 mod report;
 mod signals;
+mod spans;
 mod transport;
 mod wake;
 mod worker;
@@ -33,5 +34,6 @@ pub use fork::process_generation;
 pub use log::{LogLevel, LogSink, set_log_sink};
 pub use open::OpenToken;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
+pub use spans::{SpanBuilder, SpanGuard, client, init, span};
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};

@@ -5,6 +5,7 @@ mod forking;
 mod local;
 mod open_spans;
 mod peer;
+mod rust_api;
 mod setting;
 mod shipping;
 mod support;
