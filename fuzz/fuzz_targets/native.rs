@@ -19,6 +19,7 @@ const CONTEXT: DecodeContext<'static> = DecodeContext {
         max_annotations: 100,
         max_depth: 8,
         max_attribute_depth: 8,
+        max_values: 200,
         max_name_bytes: 64,
     },
 };

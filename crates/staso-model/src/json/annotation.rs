@@ -3,6 +3,9 @@
 //! Alone, a wrong type is an error for the caller to see. Within a batch it is mended, so that one
 //! score never costs the spans around it.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::error::{AnnotationError, DecodeError};
 use super::fields::RawAnnotation;
 use super::mender::Mender;
@@ -44,7 +47,7 @@ pub fn decode_annotation(
         return Err(AnnotationError::NotAnObject);
     }
     let raw = RawAnnotation::read(raw);
-    let mut mender = Mender::new(ctx.limits);
+    let mut mender = Mender::new(ctx.limits, Rc::new(Cell::new(ctx.limits.max_values)));
     let name = mender.label("name", raw.name).ok_or(invalid("name", "wants a text"))?;
     let value = typed_value(&raw, &mut mender)?;
     if let Some(source) = raw.source.filter(|source| *source != b"null")

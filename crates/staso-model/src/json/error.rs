@@ -30,10 +30,10 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
-    /// More annotations, or more process signs, than one request may carry.
+    /// More traces, annotations or process signs than one request may carry.
     #[error("more than {limit} {what} in one request")]
     TooManyEntries {
-        /// `annotations` or `processes`.
+        /// `annotations`, `processes` or `traces`.
         what: &'static str,
         /// The limit.
         limit: usize,

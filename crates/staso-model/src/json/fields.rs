@@ -2,13 +2,16 @@
 
 use super::walk::{Raw, members};
 
+/// How many members without a meaning one object may keep.
+pub(super) const MAX_UNKNOWN: usize = 1000;
+
 macro_rules! raw_object {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default)]
         pub(super) struct $name<'a> {
             $(pub(super) $field: Option<Raw<'a>>,)*
-            /// Members that have no meaning here, in order.
+            /// Members that have no meaning here, in order, up to [`MAX_UNKNOWN`].
             pub(super) unknown: Vec<(String, Raw<'a>)>,
         }
 
@@ -19,7 +22,10 @@ macro_rules! raw_object {
                 for (key, value) in members(raw) {
                     match &*key {
                         $(stringify!($field) => object.$field = Some(value),)*
-                        _ => object.unknown.push((key.into_owned(), value)),
+                        _ if object.unknown.len() < MAX_UNKNOWN => {
+                            object.unknown.push((key.into_owned(), value));
+                        }
+                        _ => {}
                     }
                 }
                 object

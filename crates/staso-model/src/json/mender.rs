@@ -1,7 +1,10 @@
 //! Reading fields that may hold anything: what fits is read, what does not is kept and marked.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::Limits;
-use super::text::{Mends, unescape};
+use super::text::{Mends, plain_json, unescape};
 use super::value;
 use super::walk::{Raw, is_array, is_null, is_object, is_string};
 use crate::span::Repair;
@@ -9,6 +12,9 @@ use crate::value::{Attributes, Value};
 
 /// The attribute under which the original of a replaced field is kept.
 pub(super) const ORIGINAL: &str = "staso.original.";
+
+/// What a request may hold only so much of.
+pub(super) const TOO_MANY: &str = "too many values in one request: kept as text";
 
 /// Reads the fields of one object and remembers what it mended.
 pub(super) struct Mender {
@@ -20,16 +26,19 @@ pub(super) struct Mender {
     /// Within a list, originals are not kept one by one: the list is kept whole instead.
     is_in_list: bool,
     has_lost: bool,
+    /// Values that the request may still make; shared by all of its spans.
+    budget: Rc<Cell<usize>>,
 }
 
 impl Mender {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, budget: Rc<Cell<usize>>) -> Self {
         Self {
             limits,
             repairs: Vec::new(),
             originals: Vec::new(),
             is_in_list: false,
             has_lost: false,
+            budget,
         }
     }
 
@@ -49,6 +58,15 @@ impl Mender {
             self.keep(field, raw);
         }
         items
+    }
+
+    /// Whether this value may become a tree. A tree takes many times the memory of its text, and no
+    /// value has more nodes than commas, so the commas are what it costs.
+    pub(super) fn affords(&self, raw: Raw<'_>) -> bool {
+        let cost = 1 + memchr::memchr_iter(b',', raw).count();
+        let rest = self.budget.get().checked_sub(cost);
+        self.budget.set(rest.unwrap_or(self.budget.get()));
+        rest.is_some()
     }
 
     /// Marks a repair, once for each field and problem.
@@ -87,7 +105,15 @@ impl Mender {
     /// Any value.
     pub(super) fn value(&mut self, field: &str, raw: Raw<'_>) -> Value {
         let mut mends = Mends::default();
-        let value = value::read(raw, self.limits.max_attribute_depth, &mut mends);
+        let is_scalar = !is_object(raw) && !is_array(raw);
+        let value = if is_scalar || self.affords(raw) {
+            value::read(raw, self.limits.max_attribute_depth, &mut mends)
+        } else {
+            self.mark(field, TOO_MANY);
+            let (text, text_mends) = plain_json(raw, usize::MAX, false);
+            mends = text_mends;
+            Value::String(text)
+        };
         self.mark_mends(field, mends);
         value
     }

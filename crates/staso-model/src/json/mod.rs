@@ -58,7 +58,7 @@ pub struct DecodeContext<'a> {
 /// How much one request may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Spans in one request; above it the request is refused.
+    /// Spans in one request, and traces; above it the request is refused.
     pub max_spans: usize,
     /// Annotations, and process signs, in one request; above it the request is refused.
     pub max_annotations: usize,
@@ -67,6 +67,9 @@ pub struct Limits {
     /// Nesting of an attribute; what lies deeper is kept as text. Attributes become trees, and OTLP
     /// readers stop at 100 nested messages, three of which make one level.
     pub max_attribute_depth: usize,
+    /// Values that the attributes, events, links and tags of one request may make; what comes after
+    /// is kept as text. A tree takes many times the memory of its text.
+    pub max_values: usize,
     /// Bytes of a name, and of every other short text field; the rest is cut.
     pub max_name_bytes: usize,
 }
@@ -78,6 +81,7 @@ impl Default for Limits {
             max_annotations: 10_000,
             max_depth: 512,
             max_attribute_depth: 30,
+            max_values: 1_000_000,
             max_name_bytes: 1024,
         }
     }

@@ -1,7 +1,7 @@
 //! The lists of a span: events, links, tags, capture, and the small numbers beside them.
 
 use super::fields::{RawEvent, RawLink, RawSpan};
-use super::mender::Mender;
+use super::mender::{Mender, TOO_MANY};
 use super::span::{attributes, timestamp};
 use super::text::unescape;
 use super::walk::{Raw, elements, is_array, is_object, is_string, members};
@@ -30,6 +30,10 @@ fn list<T>(
     let Some(raw) = mender.present(field, raw) else { return Vec::new() };
     if !is_array(raw) {
         mender.replace(field, raw, "not an array: kept as an attribute");
+        return Vec::new();
+    }
+    if !mender.affords(raw) {
+        mender.replace(field, raw, TOO_MANY);
         return Vec::new();
     }
     mender.within_list(field, raw, |mender| {

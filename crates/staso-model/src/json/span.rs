@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::DecodeContext;
-use super::fields::{RawSpan, RawTrace};
-use super::mender::{Mender, ORIGINAL};
+use super::fields::{MAX_UNKNOWN, RawSpan, RawTrace};
+use super::mender::{Mender, ORIGINAL, TOO_MANY};
 use super::scan::scan;
 use super::text::{Mends, json_text, plain_json, unescape};
 use super::time::{millis_to_nanos, parse_timestamp};
@@ -98,6 +98,9 @@ pub(super) fn decode_other(
 
 /// Moves what the mender kept into the span.
 fn finish(raw: &RawSpan<'_>, mut span: Span, mender: &mut Mender) -> Span {
+    if raw.unknown.len() == MAX_UNKNOWN {
+        mender.mark("unknown fields", "too many: only the first are kept");
+    }
     for (key, value) in &raw.unknown {
         mender.mark("unknown fields", "kept as attributes staso.original.*");
         let value = mender.value("unknown fields", value);
@@ -181,6 +184,10 @@ fn attribute_object(field: &str, raw: Raw<'_>, mender: &mut Mender) -> Attribute
         if raw != b"null" {
             mender.replace(field, raw, "not an object: kept as an attribute");
         }
+        return Vec::new();
+    }
+    if !mender.affords(raw) {
+        mender.replace(field, raw, TOO_MANY);
         return Vec::new();
     }
     let mut mends = Mends::default();

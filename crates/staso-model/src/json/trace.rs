@@ -1,6 +1,8 @@
 //! The body and its traces: defaults for spans, what fills a root, heartbeats, annotations.
 
+use std::cell::Cell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use super::annotation::decode_in_batch;
 use super::fields::{RawProcess, RawSpan, RawTrace};
@@ -34,7 +36,8 @@ pub(super) fn decode_body(
     if !is_array(traces) {
         return Err(DecodeError::NoTraces { found: "`traces` is not an array" });
     }
-    let mut decoder = Decoder { ctx, is_clean, batch: DecodedBatch::default() };
+    let budget = Rc::new(Cell::new(ctx.limits.max_values));
+    let mut decoder = Decoder { ctx, is_clean, batch: DecodedBatch::default(), budget };
     for (index, trace) in elements(traces).enumerate() {
         decoder.trace(index, trace)?;
     }
@@ -46,6 +49,8 @@ struct Decoder<'a, 'c> {
     ctx: &'a DecodeContext<'c>,
     is_clean: bool,
     batch: DecodedBatch,
+    /// Values that attributes and lists may still make.
+    budget: Rc<Cell<usize>>,
 }
 
 /// One element of `spans`.
@@ -55,14 +60,22 @@ enum Item<'a> {
 }
 
 impl Decoder<'_, '_> {
+    fn mender(&self) -> Mender {
+        Mender::new(self.ctx.limits, Rc::clone(&self.budget))
+    }
+
     fn trace(&mut self, index: usize, raw: Raw<'_>) -> Result<(), DecodeError> {
+        let limit = self.ctx.limits.max_spans;
+        if self.batch.trace_count == limit {
+            return Err(DecodeError::TooManyEntries { what: "traces", limit });
+        }
         self.batch.trace_count += 1;
         let trace = RawTrace::read(raw);
         let mut items = self.items(raw, &trace)?;
         if items.is_empty() && trace.annotations.is_none() {
             return Ok(());
         }
-        let mut mender = Mender::new(self.ctx.limits);
+        let mut mender = self.mender();
         let trace_id = self.trace_id(index, &trace, &mut mender);
         let root = fill_root(&trace, &mut items);
         for (position, item) in items.iter().enumerate() {
@@ -76,9 +89,9 @@ impl Decoder<'_, '_> {
             };
             // What was wrong with the trace's own id is marked on its first span.
             let mut own = if position == 0 {
-                std::mem::replace(&mut mender, Mender::new(self.ctx.limits))
+                std::mem::replace(&mut mender, self.mender())
             } else {
-                Mender::new(self.ctx.limits)
+                self.mender()
             };
             let mut span = match item {
                 Item::Object(raw) => span::decode(raw, &around, &mut own),
@@ -159,7 +172,7 @@ impl Decoder<'_, '_> {
         trace: &RawTrace<'_>,
     ) -> Result<(), DecodeError> {
         let limit = self.ctx.limits.max_annotations;
-        let mut mender = Mender::new(self.ctx.limits);
+        let mut mender = self.mender();
         let workspace = match self.ctx.workspace_override {
             Some(workspace) => workspace.to_owned(),
             None => mender
@@ -193,7 +206,7 @@ impl Decoder<'_, '_> {
 
     fn processes(&mut self, raw: Option<Raw<'_>>) -> Result<(), DecodeError> {
         let limit = self.ctx.limits.max_annotations;
-        let mut mender = Mender::new(self.ctx.limits);
+        let mut mender = self.mender();
         for element in elements(raw.unwrap_or_default()) {
             if self.batch.processes.len() == limit {
                 return Err(DecodeError::TooManyEntries { what: "processes", limit });
@@ -237,7 +250,8 @@ fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<usize> 
     if root.end_ns.is_none() {
         fill(&mut root.duration_ms, trace.duration_ms);
     }
-    if may_count {
+    // A root that says it measured 0 lacks nothing.
+    if may_count && root.usage_available != Some(b"true") {
         fill(&mut root.input_tokens, trace.input_tokens);
         fill(&mut root.output_tokens, trace.output_tokens);
         fill(&mut root.total_tokens, trace.total_tokens);

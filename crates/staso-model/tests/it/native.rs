@@ -311,8 +311,9 @@ fn limits_are_refused_by_name() {
     let spans = DecodeError::TooManySpans { limit: 2 };
     assert_eq!(refuse(r#"{"traces":[{"spans":[{},{},{}]}]}"#), spans);
     assert_eq!(refuse(r#"{"traces":[{"spans":[{},{}]},{"spans":[{}]}]}"#), spans);
-    assert_eq!(refuse(r#"{"traces":[1,2,3]}"#), spans);
     assert!(spans.is_too_large() && !spans.hint().is_empty());
+    let traces = DecodeError::TooManyEntries { what: "traces", limit: 2 };
+    assert_eq!(refuse(r#"{"traces":[{},{},{}]}"#), traces);
     let many = refuse(r#"{"traces":[{"annotations":[{"value":1},{"value":2}]}]}"#);
     assert_eq!(many, DecodeError::TooManyEntries { what: "annotations", limit: 1 });
 }
@@ -326,6 +327,29 @@ fn hostile_nesting_costs_neither_stack_nor_data() {
     let attribute = format!(r#","attributes":{{"a":{}{}}}"#, "[".repeat(n), "]".repeat(n));
     let (span, _) = span_with(&attribute);
     assert_eq!(format!("{:?}", span.attributes).matches('[').count(), n + 1);
+}
+
+#[test]
+fn trees_are_rationed_and_texts_are_not() {
+    let limits = Limits { max_values: 10, ..Limits::default() };
+    let context = DecodeContext { limits, ..context() };
+    let list = format!("[{}0]", "0,".repeat(20));
+    let body = format!(
+        r#"{{"traces":[{{"trace_id":"{TRACE}","spans":[
+        {{"span_id":"{SPAN}","start_ns":1,"end_ns":2,"name":"n","attributes":{{"a":1}}}},
+        {{"span_id":"b7ad6b7169203331","start_ns":1,"end_ns":2,"name":"n","input":{list},
+          "attributes":{{"a":{list}}},"tags":{list}}}]}}]}}"#
+    );
+    let batch = decode_batch(body.as_bytes(), &context).unwrap();
+    assert_eq!(batch.spans[0].attribute("a"), Some(&Value::Int(1)));
+    let second = &batch.spans[1];
+    assert_eq!(second.input, Some(Payload::json(list.clone())));
+    let kept = second.attribute("staso.original.attributes").and_then(Value::as_str);
+    assert_eq!(kept, Some(&*format!(r#"{{"a":{list}}}"#)));
+    assert_eq!(second.attribute("staso.original.tags"), Some(&Value::from(&*list)));
+    let problem = "too many values in one request: kept as text";
+    let marks: Vec<_> = second.repairs.iter().map(|r| (&*r.field, &*r.problem)).collect();
+    assert_eq!(marks, [("attributes", problem), ("tags", problem)]);
 }
 
 #[test]
