@@ -39,7 +39,9 @@ pub(super) fn check(repo: &Repo) -> Vec<Finding> {
             continue;
         }
         for (index, line) in file.text.lines().enumerate() {
-            let problems = [marker(line), host(line), home(line), vague_type(file, line)];
+            // Made-up homes are good test data.
+            let home = if file.path.contains("/tests/") { None } else { home(line) };
+            let problems = [marker(line), host(line), home, vague_type(file, line)];
             let place = format!("{}:{}", file.path, index + 1);
             findings.extend(
                 problems
@@ -150,6 +152,7 @@ mod tests {
         for home in HOMES {
             assert!(finds("a.py", &format!("open('{home}someone/x')")), "{home}");
             assert!(!finds("a.py", &format!("url = base{home}x")), "{home}");
+            assert!(!finds("a/tests/b.py", &format!("'{home}someone/x'")), "{home}");
         }
     }
 
