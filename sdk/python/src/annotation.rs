@@ -7,7 +7,7 @@ use staso_sdk::{RecordKind, SpanId, TraceId, ids, json};
 
 use crate::objects;
 use crate::recorder::Recorder;
-use crate::value::Walker;
+use crate::value::{GiveInterruptBack, Walker};
 use crate::words::{name_text, shown};
 
 /// A checked score or label.
@@ -74,6 +74,7 @@ impl Annotation {
         trace_id: &TraceId,
         span_id: Option<&SpanId>,
     ) {
+        let _interrupt = GiveInterruptBack;
         let number = self.value.bind(py).extract::<f64>();
         if self.data_type == "numeric" && !number.is_ok_and(f64::is_finite) {
             let message = "an annotation was left out: its number is not finite";

@@ -10,7 +10,7 @@ use staso_sdk::record::SpanContext;
 use crate::finish;
 use crate::recorder::{self, Recorder};
 use crate::span::{Payload, Span};
-use crate::value::Walker;
+use crate::value::{GiveInterruptBack, Walker};
 use crate::words::KindWord;
 
 /// How Python binds a parameter; the numbers are those of `inspect.Parameter.kind`.
@@ -80,6 +80,7 @@ impl Plan {
 
     /// A span, not yet started, that holds the call's arguments as they are now.
     fn begin(slf: &Bound<'_, Self>, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> Span {
+        let _interrupt = GiveInterruptBack;
         let plan = slf.get();
         let captured = recorder::active().and_then(|recorder| plan.capture(recorder, args, kwargs));
         let payload = Payload { plan: Some(slf.clone().unbind()), captured, ..Payload::default() };

@@ -25,6 +25,7 @@ use crate::objects;
 use crate::plan::Plan;
 use crate::ready::Ready;
 use crate::recorder::{self, Recorder};
+use crate::value::GiveInterruptBack;
 use crate::words::{KindWord, StatusWord, name_text};
 
 /// Where a span is in its life.
@@ -48,6 +49,15 @@ pub(crate) struct Identity {
     generation: u32,
     thread: usize,
     task: Option<usize>,
+}
+
+impl Identity {
+    /// Whether it is ended where it was started: a block always is, a span by hand may not be.
+    fn is_of_here_or_a_block(&self, py: Python<'_>) -> bool {
+        self.task.is_none_or(|task| {
+            self.thread == context::thread_mark() && task == context::task_mark(py)
+        })
+    }
 }
 
 /// What the program put into a span.
@@ -92,8 +102,8 @@ struct State {
     identity: Option<Identity>,
     /// The entry this one replaced in the context variable.
     previous: Option<Py<PyAny>>,
-    /// It was the innermost entry when it ended: who still finds it has a copy of its context.
-    was_innermost: bool,
+    /// It was the innermost entry of its own context when it ended: who still finds it has a copy.
+    ended_in_order: bool,
     token: Option<OpenToken>,
     payload: Payload,
     answer: Enqueued,
@@ -116,7 +126,7 @@ impl Span {
                 recorder: None,
                 identity: None,
                 previous: None,
-                was_innermost: false,
+                ended_in_order: false,
                 token: None,
                 payload,
                 answer: Enqueued::refused(FailureKind::Disabled),
@@ -137,6 +147,7 @@ impl Span {
 
     /// Begins the span here and now. `by_hand`: without a block that will end it in order.
     pub(crate) fn start(slf: &Bound<'_, Self>, by_hand: bool) {
+        let _interrupt = GiveInterruptBack;
         let py = slf.py();
         let Some(recorder) = recorder::active() else {
             slf.get().lock().phase = Phase::Open;
@@ -186,6 +197,7 @@ impl Span {
 
     /// Ends the span, `raised` being the exception that left its block.
     pub(crate) fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
+        let _interrupt = GiveInterruptBack;
         let py = slf.py();
         let this = slf.get();
         let (recorder, identity, mut payload, previous, token, end_ns) = {
@@ -206,7 +218,8 @@ impl Span {
             (recorder, identity, payload, previous, state.token.take(), end_ns)
         };
         let was_innermost = context::leave(slf.as_any(), previous.as_ref());
-        this.leave_behind(py, was_innermost);
+        let in_order = was_innermost && identity.is_of_here_or_a_block(py);
+        this.leave_behind(py, in_order);
         let implied = raised.map(|raised| {
             let status = exception::leaving(recorder, &mut payload, raised, end_ns);
             exception::tell_parent(previous.as_ref(), raised);
@@ -240,11 +253,11 @@ impl Span {
     }
 
     /// Keeps what later look-ups need: in order, nothing; out of order, the way outwards.
-    fn leave_behind(&self, py: Python<'_>, was_innermost: bool) {
-        let task = if was_innermost { None } else { Some(context::task_mark(py)) };
+    fn leave_behind(&self, py: Python<'_>, in_order: bool) {
+        let task = if in_order { None } else { Some(context::task_mark(py)) };
         let mut state = self.lock();
-        state.was_innermost = was_innermost;
-        let let_go = if was_innermost { state.previous.take() } else { None };
+        state.ended_in_order = in_order;
+        let let_go = if in_order { state.previous.take() } else { None };
         if let Some(identity) = &mut state.identity {
             identity.task = identity.task.or(task);
         }
@@ -257,7 +270,7 @@ impl Span {
     pub(crate) fn passed_over(&self, py: Python<'_>) -> Option<Option<Py<PyAny>>> {
         let state = self.lock();
         let identity = state.identity.as_ref()?;
-        if state.phase != Phase::Ended || state.was_innermost {
+        if state.phase != Phase::Ended || state.ended_in_order {
             return None;
         }
         let (thread, task) = (identity.thread, identity.task.unwrap_or(0));

@@ -6,6 +6,7 @@
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use pyo3::ffi;
@@ -473,8 +474,23 @@ impl<'a, 'py> Walker<'a, 'py> {
 impl Drop for Walker<'_, '_> {
     fn drop(&mut self) {
         if self.interrupted {
-            // SAFETY: the interpreter is attached; this only marks a signal as arrived, so that a
-            // Ctrl-C that fell into our reading of a value reaches the user's code after all.
+            INTERRUPTED.set(true);
+        }
+    }
+}
+
+thread_local! {
+    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Stands in every function that reads values: a Ctrl-C that fell into our reading of one reaches
+/// the user's code after all, once our own work is done.
+pub(crate) struct GiveInterruptBack;
+
+impl Drop for GiveInterruptBack {
+    fn drop(&mut self) {
+        if INTERRUPTED.take() {
+            // SAFETY: this only marks a signal as arrived; the interpreter is attached.
             unsafe { ffi::PyErr_SetInterrupt() };
         }
     }
