@@ -6,6 +6,8 @@
 //! it: what a trace row says is computed in one place, the same for every engine.
 
 mod batch;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod matching;
 pub mod memory;

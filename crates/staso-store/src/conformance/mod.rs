@@ -1,0 +1,129 @@
+//! What every engine must pass: each promise of [`Store`](crate::Store) as a function over any
+//! engine, and one macro line that makes a test of each.
+//!
+//! ```ignore
+//! staso_store::conformance_suite!(MyFactory::new());
+//! ```
+//! The expression is evaluated once per test, and must give a factory of a fresh, empty store.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod annotations;
+mod build;
+mod fixtures;
+mod hostile;
+mod lists;
+mod property;
+mod states;
+mod tenancy;
+mod trees;
+mod writes;
+
+use async_trait::async_trait;
+
+pub use annotations::*;
+pub use fixtures::*;
+pub use hostile::*;
+pub use lists::*;
+pub use property::engine_equals_memory;
+pub use states::*;
+pub use tenancy::*;
+pub use trees::*;
+pub use writes::*;
+
+use crate::memory::MemoryStore;
+use crate::traits::Store;
+
+/// Makes stores over one place.
+#[async_trait]
+pub trait StoreFactory: Send + Sync + 'static {
+    /// The engine.
+    type Store: Store;
+
+    /// Opens the place: empty at first, later with whatever the store before it left there.
+    async fn open(&self) -> Self::Store;
+}
+
+/// Closes a store and opens its place again.
+pub async fn reopen<F: StoreFactory>(factory: &F, store: F::Store) -> F::Store {
+    store.close().await.expect("a store closes");
+    drop(store);
+    factory.open().await
+}
+
+/// The memory store's own factory: its places live as long as the factory does.
+#[derive(Debug, Default)]
+pub struct MemoryFactory(MemoryStore);
+
+#[async_trait]
+impl StoreFactory for MemoryFactory {
+    type Store = MemoryStore;
+
+    async fn open(&self) -> MemoryStore {
+        self.0.reopened()
+    }
+}
+
+/// One test per promise, for the engine whose factory the expression makes.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($factory:expr) => {
+        $crate::conformance_suite! { $factory =>
+            append_is_visible_and_survives_reopening
+            a_closed_store_says_so
+            an_empty_store_answers_emptily
+            the_same_batch_is_applied_once
+            a_key_with_another_body_is_a_new_batch
+            receipts_belong_to_a_workspace
+            receipts_survive_a_day_and_reopening
+            concurrent_repeats_are_applied_once
+            concurrent_appends_are_all_kept
+            the_greatest_version_wins_in_every_order
+            the_same_span_twice_in_a_batch_is_one
+            touched_names_what_changed
+            the_last_sequence_survives_reopening
+            rollups_do_not_depend_on_order
+            rows_follow_their_spans
+            a_root_that_comes_late_names_the_trace
+            every_field_of_a_span_comes_back
+            payloads_can_be_left_out
+            fixtures_answer_as_expected
+            every_filter_counts_the_same_in_a_facet
+            pages_neither_skip_nor_double
+            cursors_stay_valid_while_data_arrives
+            rows_without_the_value_come_last
+            impossible_queries_are_refused
+            time_bounds_are_half_open
+            run_states_follow_the_signs_of_life
+            a_goodbye_is_final_and_touches_its_open_traces
+            annotations_may_come_before_their_trace
+            an_annotation_id_is_applied_once
+            rows_show_the_latest_annotation
+            annotations_can_be_deleted
+            trees_are_in_reading_order
+            dropped_spans_count_nowhere
+            cycles_and_missing_parents_stand_as_roots
+            a_deep_chain_is_answered
+            a_large_trace_arrives_in_many_batches
+            no_workspace_sees_another
+            one_batch_may_fill_several_workspaces
+            hostile_texts_come_back_unchanged
+            hostile_numbers_come_back_unchanged
+            deeply_nested_values_come_back
+            very_long_texts_come_back
+            empty_ids_are_ids_too
+        }
+        #[test]
+        fn engine_equals_memory() {
+            $crate::conformance::engine_equals_memory(|| $factory);
+        }
+    };
+    ($factory:expr => $($test:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                $crate::conformance::$test($factory).await;
+            }
+        )*
+    };
+}

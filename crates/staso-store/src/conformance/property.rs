@@ -1,0 +1,339 @@
+//! Random writes, then random questions: the engine must answer as the memory store does.
+//!
+//! Ids, names and times come from tiny pools, so that versions collide, parents meet their
+//! children, and filters find something.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use staso_model::{Annotation, AnnotationId, Payload, Span, SpanKind, SpanStatus, Value};
+
+use super::build::{annotation, process_id, receipt, span, span_id, trace_id, version};
+use super::{StoreFactory, reopen};
+use crate::batch::Batch;
+use crate::memory::MemoryStore;
+use crate::process::{ProcessSign, Sign};
+use crate::query::{
+    Comparison, FacetField, FacetQuery, Filter, NumberField, RunState, Sort, TextField, TextMatch,
+    TraceQuery,
+};
+use crate::rollup::{ALIVE_FOR_NS, INTERRUPTED_ATTRIBUTE};
+use crate::traits::Store;
+
+const CASES: u32 = 64;
+const WORKSPACES: [&str; 2] = ["a", "b"];
+const WORDS: [&str; 6] = ["alpha", "Alpha", "beta", "βΣ", "a*b", ""];
+
+#[derive(Debug, Clone)]
+enum Write {
+    Append(Box<Batch>),
+    Delete(&'static str, AnnotationId),
+    Reopen,
+}
+
+/// Runs the comparison over many random histories; shrinks the first that differs.
+///
+/// # Panics
+/// Where the engine differs from the memory store.
+pub fn engine_equals_memory<F: StoreFactory>(make: impl Fn() -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let history = prop::collection::vec(write(), 1..14);
+    let questions = prop::collection::vec(question(), 1..14);
+    let result = TestRunner::new(config).run(&(history, questions), |(history, questions)| {
+        runtime.block_on(compare(make(), history, questions))
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+}
+
+async fn compare<F: StoreFactory>(
+    factory: F,
+    history: Vec<Write>,
+    questions: Vec<FacetQuery>,
+) -> Result<(), TestCaseError> {
+    let memory = MemoryStore::new();
+    let mut engine = factory.open().await;
+    for write in history {
+        match write {
+            Write::Append(batch) => {
+                let wanted = memory.append((*batch).clone()).await.unwrap();
+                prop_assert_eq!(engine.append(*batch).await.unwrap(), wanted);
+            }
+            Write::Delete(workspace, id) => {
+                let wanted = memory.delete_annotation(workspace, &id).await.unwrap();
+                prop_assert_eq!(engine.delete_annotation(workspace, &id).await.unwrap(), wanted);
+            }
+            Write::Reopen => engine = reopen(&factory, engine).await,
+        }
+    }
+    compare_everything(&engine, &memory).await?;
+    for question in questions {
+        compare_question(&engine, &memory, question).await?;
+    }
+    Ok(())
+}
+
+async fn compare_everything<S: Store>(
+    engine: &S,
+    memory: &MemoryStore,
+) -> Result<(), TestCaseError> {
+    let (found, wanted) = (engine.stats().await.unwrap(), memory.stats().await.unwrap());
+    prop_assert_eq!(
+        (found.spans, found.traces, found.last_sequence),
+        (wanted.spans, wanted.traces, wanted.last_sequence)
+    );
+    prop_assert_eq!(engine.workspaces().await.unwrap(), memory.workspaces().await.unwrap());
+    for workspace in WORKSPACES {
+        for trace in TRACES.map(trace_id) {
+            for payloads in [true, false] {
+                let now_ns = ALIVE_FOR_NS;
+                let found = engine.trace(workspace, &trace, payloads, now_ns).await.unwrap();
+                let wanted = memory.trace(workspace, &trace, payloads, now_ns).await.unwrap();
+                prop_assert_eq!(found, wanted);
+            }
+            let found = engine.annotations(workspace, &trace).await.unwrap();
+            prop_assert_eq!(found, memory.annotations(workspace, &trace).await.unwrap());
+            for span in (0..6).map(span_id) {
+                let found = engine.span(workspace, &trace, &span).await.unwrap();
+                prop_assert_eq!(found, memory.span(workspace, &trace, &span).await.unwrap());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn compare_question<S: Store>(
+    engine: &S,
+    memory: &MemoryStore,
+    question: FacetQuery,
+) -> Result<(), TestCaseError> {
+    let found = engine.facet(&question).await.unwrap();
+    prop_assert_eq!(found, memory.facet(&question).await.unwrap());
+    let mut query = question.traces;
+    loop {
+        let found = engine.traces(&query).await.unwrap();
+        let wanted = memory.traces(&query).await.unwrap();
+        prop_assert_eq!(&found, &wanted);
+        match wanted.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+const TRACES: [u8; 4] = [0, 1, 2, 3];
+
+fn write() -> impl Strategy<Value = Write> {
+    let workspace = select(&WORKSPACES[..]);
+    prop_oneof![
+        12 => batch().prop_map(|batch| Write::Append(Box::new(batch))),
+        2 => (workspace, 0..4_u8).prop_map(|(ws, id)| Write::Delete(ws, AnnotationId([id; 16]))),
+        1 => Just(Write::Reopen),
+    ]
+}
+
+prop_compose! {
+    fn batch()(
+        workspace in select(&WORKSPACES[..]),
+        receipt_of in prop::option::weighted(0.3, (select(vec!["k1", "k2"]), 0..2_u8)),
+        reply in prop::collection::vec(any::<u8>(), 0..3),
+        spans in prop::collection::vec(random_span(), 0..6),
+        annotations in prop::collection::vec(random_annotation(), 0..2),
+        processes in prop::collection::vec(sign(), 0..2),
+    ) -> Batch {
+        Batch {
+            workspace: workspace.to_owned(),
+            receipt: receipt_of.and_then(|(key, digest)| receipt(key, digest)),
+            reply,
+            spans,
+            annotations,
+            processes,
+            received_ns: 1,
+        }
+    }
+}
+
+/// Times at which states turn.
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![0..5_i64, ALIVE_FOR_NS..ALIVE_FOR_NS + 5, Just(i64::MIN), Just(i64::MAX)]
+}
+
+fn sign() -> impl Strategy<Value = ProcessSign> {
+    (0..3_u8, any::<bool>(), time()).prop_map(|(process, alive, ns)| ProcessSign {
+        process_id: process_id(process),
+        sign: if alive { Sign::Alive(ns) } else { Sign::Goodbye(ns) },
+    })
+}
+
+fn random_annotation() -> impl Strategy<Value = Annotation> {
+    let parts = (select(&WORKSPACES[..]), 0..4_u8, select(&TRACES[..]), 0..2_u8, 0..3_i64);
+    parts.prop_map(|(workspace, id, trace, name, created_ns)| Annotation {
+        workspace: workspace.to_owned(),
+        created_ns,
+        span_id: (id == 3).then(|| span_id(1)),
+        ..annotation(id, trace, &format!("name {name}"), 0.5)
+    })
+}
+
+fn word() -> impl Strategy<Value = String> {
+    select(&WORDS[..]).prop_map(str::to_owned)
+}
+
+fn maybe_word() -> impl Strategy<Value = Option<String>> {
+    prop::option::weighted(0.4, word())
+}
+
+prop_compose! {
+    fn identity()(
+        workspace in select(&WORKSPACES[..]),
+        trace in select(&TRACES[..]),
+        id in 0..6_u64,
+        parent in 0..6_u64,
+        is_final in any::<bool>(),
+        client in 0..3_u64,
+        received_ns in prop_oneof![0..3_i64, time()],
+        sequence in 0..3_u64,
+        start_ns in prop_oneof![8 => 0..6_i64, 1 => any::<i64>()],
+        end_ns in prop::option::weighted(0.7, prop_oneof![8 => 0..9_i64, 1 => any::<i64>()]),
+    ) -> Span {
+        Span {
+            workspace: workspace.to_owned(),
+            version: version(is_final, client, received_ns, sequence),
+            start_ns,
+            end_ns,
+            ..span(trace, id, parent)
+        }
+    }
+}
+
+prop_compose! {
+    fn random_span()(
+        base in identity(),
+        name in word(),
+        kind in select(SpanKind::ALL),
+        status in select(SpanStatus::ALL),
+        dropped in prop::bool::weighted(0.15),
+        interrupted in prop::bool::weighted(0.15),
+        texts in prop::array::uniform9(maybe_word()),
+        numbers in prop::array::uniform2(prop::option::of(prop_oneof![0..4_i64, any::<i64>()])),
+        process in prop::option::of(0..3_u8),
+        attribute in prop::option::of(value()),
+    ) -> Span {
+        let [error, input, environment, service, agent, version, session, model, tag] = texts;
+        let mut span = Span {
+            name,
+            kind,
+            status,
+            dropped,
+            error_message: error,
+            input: input.map(Payload::text),
+            environment: environment.clone(),
+            service,
+            agent_name: agent,
+            agent_version: version,
+            session_id: session,
+            user_id: environment,
+            model,
+            tags: tag.into_iter().collect(),
+            cost_nano_usd: numbers[0],
+            process_id: process.map(process_id),
+            attributes: attribute.map(|value| ("k".to_owned(), value)).into_iter().collect(),
+            ..base
+        };
+        span.usage.output = numbers[1];
+        if interrupted {
+            span.attributes.push((INTERRUPTED_ATTRIBUTE.to_owned(), Value::Bool(true)));
+        }
+        span
+    }
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        word().prop_map(Value::String),
+        any::<bool>().prop_map(Value::Bool),
+        (0..2_i64).prop_map(Value::Int),
+        Just(Value::Double(f64::NAN)),
+        Just(Value::Null),
+        word().prop_map(|word| Value::Map(vec![("n".to_owned(), Value::String(word))])),
+    ]
+}
+
+fn text_match() -> impl Strategy<Value = TextMatch> {
+    prop_oneof![
+        word().prop_map(TextMatch::Equals),
+        select(vec!["a", "ET", "", "Σ", "x"]).prop_map(|part| TextMatch::Contains(part.into())),
+        select(vec!["*", "a*", "*A", "*l*h*", "b"]).prop_map(|p| TextMatch::Pattern(p.into())),
+    ]
+}
+
+fn text_field() -> impl Strategy<Value = TextField> {
+    use TextField::{Agent, AgentVersion, Environment, Model, Name, Service, Session, Tag, User};
+    select(vec![Name, Agent, AgentVersion, Service, Environment, Session, User, Model, Tag])
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
+    use NumberField::{CostNanoUsd, DurationNs, Errors, Spans, Tokens};
+    let number = (
+        select(vec![DurationNs, CostNanoUsd, Tokens, Spans, Errors]),
+        select(vec![Equal, Less, LessOrEqual, Greater, GreaterOrEqual]),
+        prop_oneof![0..6_i64, time()],
+    );
+    let part = || select(vec!["ALPHA", "a", "", "σ", "nothing"]).prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        select(&RunState::ALL[..]).prop_map(Filter::State),
+        select(SpanStatus::ALL).prop_map(Filter::Status),
+        select(SpanKind::ALL).prop_map(Filter::Kind),
+        (text_field(), text_match()).prop_map(|(field, text)| Filter::Text(field, text)),
+        part().prop_map(Filter::SpanName),
+        part().prop_map(Filter::Anywhere),
+        select(&TRACES[..]).prop_map(|trace| Filter::Trace(trace_id(trace))),
+        number.prop_map(|(field, comparison, n)| Filter::Number(field, comparison, n)),
+        (select(vec!["k", "k.n", "n"]), text_match())
+            .prop_map(|(path, text)| Filter::Metadata(path.to_owned(), text)),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::All),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Any),
+            inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+        ]
+    })
+}
+
+prop_compose! {
+    fn question()(
+        workspace in select(vec!["a", "b", "nowhere"]),
+        environment in prop::option::weighted(0.2, word()),
+        from_ns in prop::option::weighted(0.2, 0..4_i64),
+        to_ns in prop::option::weighted(0.2, 0..6_i64),
+        filter in prop_oneof![1 => Just(Filter::everything()), 4 => filter()],
+        sort in select(vec![Sort::Start, Sort::Duration, Sort::Cost, Sort::Tokens, Sort::Spans]),
+        limit in 1..4_usize,
+        now_ns in time(),
+        field in prop_oneof![
+            text_field().prop_map(FacetField::Text),
+            select(vec![FacetField::Kind, FacetField::Status, FacetField::State]),
+        ],
+    ) -> FacetQuery {
+        let traces = TraceQuery {
+            workspace: workspace.to_owned(),
+            environment,
+            from_ns,
+            to_ns,
+            filter,
+            sort,
+            after: None,
+            limit,
+            now_ns,
+        };
+        FacetQuery { traces, field, limit: 3 }
+    }
+}
