@@ -13,9 +13,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use staso_model::json::{DecodeContext, DecodeError, DecodedBatch, ProcessState, decode_batch};
-use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, Sign};
+use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, Sign, StoreError};
 use tokio::time::timeout;
 
 use crate::app::App;
@@ -30,6 +31,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(3_700);
 /// How long a batch waits for its turn to be decoded before the client is asked to come again. The
 /// store waits as long for room in its queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(3);
+
+/// In how many workspaces a sign of life counts beside its own.
+const MAX_SIGN_WORKSPACES: usize = 64;
 
 /// The longest key that is kept as it came.
 const MAX_KEY_BYTES: usize = 200;
@@ -116,7 +120,7 @@ pub(crate) async fn accept(app: Arc<App>, incoming: Incoming) -> Result<Vec<u8>,
     let ready = prepare(&app, incoming).await?;
     let spans = ready.batch.spans.len();
     let reply = ready.batch.reply.clone();
-    match app.store.append(ready.batch).await? {
+    match commit(&app, ready.batch).await? {
         Appended::Repeated { reply } => {
             app.counters.repeated.add(1);
             Ok(reply)
@@ -219,6 +223,29 @@ fn to_batch(
         annotations: decoded.annotations,
         received_ns,
     }
+}
+
+/// Appends a batch, after its signs of life: those name a process and no workspace, and without
+/// keys to tie a process to one, they count in every workspace.
+pub(crate) async fn commit(app: &App, batch: Batch) -> Result<Appended, StoreError> {
+    if !batch.processes.is_empty() {
+        let others = app.store.workspaces().await?.into_iter().map(|row| row.slug);
+        let others = others.filter(|slug| *slug != batch.workspace).take(MAX_SIGN_WORKSPACES);
+        let appends = others.map(|workspace| {
+            app.store.append(Batch {
+                workspace,
+                processes: batch.processes.clone(),
+                received_ns: batch.received_ns,
+                ..Batch::default()
+            })
+        });
+        for appended in join_all(appends).await {
+            if let Appended::New { touched, .. } = appended? {
+                app.hub.mark(touched);
+            }
+        }
+    }
+    app.store.append(batch).await
 }
 
 impl From<DecodeError> for ApiError {

@@ -17,7 +17,7 @@ use staso_journal::{
     process_state, set_aside,
 };
 use staso_model::ProcessId;
-use staso_store::{ProcessSign, Sign};
+use staso_store::{Appended, ProcessSign, Sign};
 
 use crate::app::App;
 use crate::body::{Encoding, Share};
@@ -175,9 +175,13 @@ async fn say_goodbye(app: &App, dead: HashSet<ProcessId>, memory: &mut Memory) {
             received_ns,
             ..Default::default()
         };
-        if let Err(error) = app.store.append(batch).await {
-            tracing::warn!(%error, "could not note processes that are gone");
-            return;
+        match ingest::commit(app, batch).await {
+            Ok(Appended::New { touched, .. }) => app.hub.mark(touched),
+            Ok(Appended::Repeated { .. }) => {}
+            Err(error) => {
+                tracing::warn!(%error, "could not note processes that are gone");
+                return;
+            }
         }
     }
     memory.gone = dead;

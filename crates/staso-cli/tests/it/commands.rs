@@ -1,0 +1,111 @@
+//! Help, configuration, the description and the doctor.
+
+use std::process::Output;
+
+use crate::program::{Serving, run, staso, text};
+
+fn doctor(home: &std::path::Path) -> Output {
+    run(home, &["doctor"])
+}
+
+#[test]
+fn without_a_command_it_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &[]);
+    assert!(!output.status.success());
+    for word in ["serve", "show", "doctor", "config", "openapi"] {
+        assert!(text(&output.stderr).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_description_is_the_committed_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api/openapi.json");
+    let is_current =
+        text(&run(dir.path(), &["openapi"]).stdout) == std::fs::read_to_string(path).unwrap();
+    assert!(is_current, "api/openapi.json is old: run `staso openapi > api/openapi.json`");
+}
+
+#[test]
+fn settings_come_from_file_environment_and_flags_and_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("staso.toml"), "port = 1\nmax_spans = 2\n").unwrap();
+    let output = staso(dir.path())
+        .args(["config", "show", "--origins"])
+        .env("STASO_PORT", "3")
+        .output()
+        .unwrap();
+    let shown = text(&output.stdout);
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(line("port").contains('3') && line("port").ends_with("STASO_PORT"), "{shown}");
+    assert!(line("max_spans").ends_with("staso.toml"), "{shown}");
+    assert!(line("host").ends_with("default"), "{shown}");
+
+    std::fs::write(dir.path().join("staso.toml"), "prot = 1\n").unwrap();
+    let output = run(dir.path(), &["serve"]);
+    let complaint = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(complaint.contains("unknown setting `prot`"), "{complaint}");
+    let missing = run(dir.path(), &["--config", "/nowhere.toml", "config", "show"]);
+    assert!(text(&missing.stderr).contains("cannot read /nowhere.toml"));
+}
+
+#[test]
+fn off_the_loopback_it_refuses_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["serve", "--host", "0.0.0.0", "--port", "0"]);
+    let complaint = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(complaint.contains("0.0.0.0 is not a loopback address"), "{complaint}");
+    assert!(complaint.contains("keys come with a later version"), "{complaint}");
+}
+
+#[test]
+fn a_healthy_place_passes_the_doctor() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let before = doctor(&home);
+    assert!(before.status.success(), "nothing there yet is not wrong: {}", text(&before.stdout));
+    let server = Serving::start(&home);
+    let output = doctor(&home);
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("ok     server"), "{shown}");
+    assert!(shown.contains("in use by a server"), "{shown}");
+    server.terminate();
+    assert!(text(&doctor(&home).stdout).contains("free"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_wrong_is_named_with_a_remedy_and_a_failing_code() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = doctor(&home);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("open to other users (mode 755)"), "{shown}");
+    assert!(shown.contains(&format!("remedy: chmod 700 {}", home.display())), "{shown}");
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
+
+    let rejected = home.join("journal/rejected");
+    std::fs::create_dir_all(&rejected).unwrap();
+    std::fs::write(rejected.join("x.json"), "{}").unwrap();
+    let shown = text(&doctor(&home).stdout);
+    assert!(shown.contains("1 batch(es) were refused for good"), "{shown}");
+    std::fs::remove_dir_all(&rejected).unwrap();
+
+    // A server that is announced, lives, and answers nothing: this test's own process.
+    let info = format!(
+        "{{\"url\": \"http://127.0.0.1:1\", \"pid\": {}, \"token\": \"t\"}}",
+        std::process::id()
+    );
+    std::fs::write(home.join("server.json"), info).unwrap();
+    let output = doctor(&home);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("does not answer"), "{}", text(&output.stdout));
+}

@@ -1,0 +1,162 @@
+//! What programs leave in the journal arrives.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+use staso_journal::{Destination, Journal, JournalOptions, Mode, RecordKind};
+use staso_model::{ProcessId, SpanId, TraceId};
+
+use crate::fixture::{Fixture, NOON_NS, TRACE, eventually};
+
+/// A program that records, as far as the journal is concerned.
+struct Program {
+    journal: Journal,
+    trace_id: TraceId,
+    spans: AtomicU64,
+}
+
+impl Program {
+    fn start(fixture: &Fixture, process: u8, destination: Destination) -> Self {
+        std::fs::create_dir_all(fixture.home()).unwrap();
+        let dir = fixture.home().join("journal");
+        let process_id = ProcessId([process; 16]);
+        let options = JournalOptions::default();
+        let journal = Journal::open(dir, destination, process_id, options).unwrap();
+        Self { journal, trace_id: TRACE.parse().unwrap(), spans: AtomicU64::new(1) }
+    }
+
+    fn local(fixture: &Fixture, process: u8) -> Self {
+        Self::start(fixture, process, Destination::local())
+    }
+
+    fn record(&self, kind: RecordKind, json: &serde_json::Value) {
+        let n = self.spans.fetch_add(1, Ordering::Relaxed);
+        let span_id = SpanId(u128::from(n).to_be_bytes());
+        let mut json = json.clone();
+        json["span_id"] = span_id.to_string().into();
+        // Records begin with their start, as the recorder writes them.
+        let text = format!("{{\"start_ns\":{NOON_NS},{}", &json.to_string()[1..]);
+        self.journal.append(kind, &self.trace_id, &span_id, text.as_bytes()).unwrap();
+    }
+
+    fn span(&self, name: &str) {
+        self.record(RecordKind::Span, &json!({"name": name, "end_ns": NOON_NS + 5}));
+    }
+}
+
+fn span_count(fixture: &Fixture) -> Option<u64> {
+    let answer = fixture.get(&format!("/api/traces/{TRACE}"));
+    (answer.status == 200).then(|| answer.json()["trace"]["span_count"].as_u64().unwrap())
+}
+
+fn segments(fixture: &Fixture) -> usize {
+    let entries = std::fs::read_dir(fixture.home().join("journal")).unwrap();
+    entries.flatten().filter(|e| e.path().extension().is_some_and(|x| x == "seg")).count()
+}
+
+#[test]
+fn a_server_started_later_shows_what_was_recorded_before() {
+    let mut fixture = Fixture::stopped("");
+    let program = Program::local(&fixture, 1);
+    for n in 0..1200 {
+        program.span(&format!("s{n}"));
+    }
+    drop(program);
+    fixture.start();
+    eventually("every span", || (span_count(&fixture) == Some(1200)).then_some(()));
+    eventually("an empty journal", || (segments(&fixture) == 0).then_some(()));
+    assert_eq!(fixture.read("/api/health")["ingest"]["journal_batches"], "3");
+}
+
+#[test]
+fn a_running_server_takes_up_what_a_dead_program_left() {
+    let fixture = Fixture::new();
+    let program = Program::local(&fixture, 2);
+    program.span("one");
+    drop(program);
+    eventually("the span", || span_count(&fixture));
+}
+
+#[test]
+fn segments_of_living_programs_and_of_other_servers_are_left_alone() {
+    let mut fixture = Fixture::stopped("");
+    let alive = Program::local(&fixture, 3);
+    alive.span("mine");
+    let elsewhere = Destination {
+        mode: Mode::Remote,
+        base_url: "https://staso.example".into(),
+        ..Destination::local()
+    };
+    let remote = Program::start(&fixture, 4, elsewhere);
+    remote.span("not for you");
+    drop(remote);
+    // A third program's span says when the server has looked.
+    let done = Program::local(&fixture, 5);
+    done.spans.store(77, Ordering::Relaxed);
+    done.span("done");
+    drop(done);
+    fixture.start();
+    eventually("the third program's span", || span_count(&fixture));
+    assert_eq!(span_count(&fixture), Some(1));
+    assert_eq!(segments(&fixture), 2);
+    drop(alive);
+    eventually("the span of the program that ended", || {
+        (span_count(&fixture) == Some(2)).then_some(())
+    });
+}
+
+#[test]
+fn an_open_span_of_a_dead_program_is_interrupted() {
+    let fixture = Fixture::new();
+    let process = ProcessId([6; 16]);
+    let program = Program::local(&fixture, 6);
+    program.record(
+        RecordKind::Provisional,
+        &json!({"name": "open", "provisional": true, "process_id": process.to_uuid_text()}),
+    );
+    // A process that is killed leaves its presence file behind, unlocked.
+    let presence = fixture.home().join("journal").join(format!("{process}.live"));
+    drop(program);
+    std::fs::write(&presence, b"").unwrap();
+    let row = eventually("the interruption", || {
+        let row = fixture.read("/api/traces")["traces"].get(0).cloned()?;
+        (row["state"] == "interrupted").then_some(row)
+    });
+    assert_eq!(row["open_count"], 1);
+    let skeleton = fixture.read(&format!("/api/traces/{TRACE}/skeleton"));
+    assert_eq!(skeleton["interrupted"], json!([true]));
+}
+
+#[test]
+fn a_torn_segment_gives_what_is_whole_and_is_done_with() {
+    let mut fixture = Fixture::stopped("");
+    let program = Program::local(&fixture, 7);
+    for n in 0..10 {
+        program.span(&format!("s{n}"));
+    }
+    drop(program);
+    let path = std::fs::read_dir(fixture.home().join("journal")).unwrap().flatten().next();
+    let path = path.unwrap().path();
+    let bytes = std::fs::read(&path).unwrap();
+    let last = bytes.windows(2).rposition(|pair| pair == b"s9").unwrap();
+    std::fs::write(&path, &bytes[..last]).unwrap();
+    fixture.start();
+    eventually("the whole records", || (span_count(&fixture) == Some(9)).then_some(()));
+    eventually("the end of the segment", || (segments(&fixture) == 0).then_some(()));
+}
+
+#[test]
+fn a_batch_that_cannot_be_read_is_set_aside_once() {
+    let mut fixture = Fixture::stopped("");
+    let program = Program::local(&fixture, 8);
+    let (trace_id, span_id) = (program.trace_id, SpanId([9; 16]));
+    program.journal.append(RecordKind::Span, &trace_id, &span_id, b"{\"start_ns\":1,").unwrap();
+    drop(program);
+    fixture.start();
+    eventually("an empty journal", || (segments(&fixture) == 0).then_some(()));
+    let health = fixture.read("/api/health");
+    assert_eq!(health["ingest"]["journal_damaged"], "1");
+    let rejected = fixture.home().join("journal/rejected");
+    let kept: Vec<_> = std::fs::read_dir(rejected).unwrap().flatten().collect();
+    assert_eq!(kept.len(), 2, "the body and the reason: {kept:?}");
+}

@@ -1,0 +1,15 @@
+//! The server as its clients meet it: over sockets, on the local store, restarted and abused.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod access;
+mod annotations;
+mod dashboard;
+mod fixture;
+mod http;
+mod ingest;
+mod journal;
+mod limits;
+mod live;
+mod moody;
+mod queries;
+mod shutdown;
