@@ -50,7 +50,8 @@ export function tracesQuery(question: ListQuestion) {
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
     structuralSharing: false,
-    staleTime: 5_000,
+    // Reading the pages again would move rows under the reader: the list takes in news through the live stream instead.
+    staleTime: Number.POSITIVE_INFINITY,
     retry: shouldRetry,
   });
 }

@@ -16,6 +16,16 @@ const skeleton = (state: RunState, open_count: number): Skeleton =>
     model: [-1, -1],
     duration_ns: [null, 5],
     open: [true, false],
+    kind: ["agent", "tool"],
+    depth: [0, 1],
+    start_offset_ns: [0, 2],
+    status: ["ok", "ok"],
+    interrupted: [false, false],
+    error: [false, false],
+    missing_parent: [false, false],
+    repaired: [false, false],
+    tokens: [null, null],
+    annotation_count: [0, 0],
   }) as unknown as Skeleton;
 
 describe("openUntil", () => {

@@ -36,6 +36,13 @@ function isTyping(target: EventTarget | null): boolean {
   return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
+/** Enter, Space and the arrows belong to the focused control, unless it has just been hidden with its dialog. */
+function ownsKey({ target, key }: KeyboardEvent): boolean {
+  if (!/^(Enter$| $|Arrow)/.test(key) || !(target instanceof HTMLElement)) return false;
+  const control = target.closest<HTMLElement>("button, a, summary, [role=tab], [role=separator]");
+  return control?.checkVisibility() ?? false;
+}
+
 /** Page-wide single keys. Text fields, open dialogs and keys with modifiers are left alone. */
 export function useHotkeys(keymap: Keymap): void {
   const latest = useRef(keymap);
@@ -47,11 +54,7 @@ export function useHotkeys(keymap: Keymap): void {
       if (document.querySelector("dialog[open], [data-popover-open]")) return;
       const action = latest.current[event.key];
       if (!action) return;
-      // Enter and Space belong to the focused button or link.
-      const focused =
-        event.target instanceof HTMLElement &&
-        event.target.closest("button, a, summary, [role=tab], [role=separator]");
-      if (focused && /^(Enter| |Arrow)/.test(event.key)) return;
+      if (ownsKey(event)) return;
       event.preventDefault();
       action(event);
     };

@@ -19,6 +19,7 @@ import {
   plural,
   type Zone,
 } from "@/model/format";
+import { readable } from "@/model/preview";
 import { ScoreChip } from "@/ui/controls";
 import { FateIcon, fateOf, KindIcon } from "@/ui/marks";
 
@@ -109,7 +110,7 @@ function NarrowCells({ row, nowMs, zone }: TraceLineProps) {
       <Cell className="min-w-0">
         <NameLink row={row} />
         <div dir="auto" className={`truncate text-xs ${row.error_message ? "text-bad" : "text-muted"}`}>
-          {oneLine(row.error_message ?? row.output_preview ?? row.input_preview ?? "", 120) || " "}
+          {oneLine(row.error_message ?? readable(row.output_preview ?? row.input_preview ?? ""), 120) || " "}
         </div>
         <div className="mt-0.5 flex items-center gap-x-2 overflow-hidden text-2xs whitespace-nowrap text-faint tabular-nums">
           {row.agent_name && <span className="max-w-28 truncate">{row.agent_name}</span>}
@@ -174,25 +175,23 @@ function AgentLine({ row }: { row: TraceRow }) {
 }
 
 function Previews({ row }: { row: TraceRow }) {
-  const second = row.error_message ?? row.output_preview;
   return (
     <div className="text-xs">
-      <PreviewLine sign="in" text={row.input_preview} />
-      <PreviewLine
-        sign={row.error_message ? "error" : "out"}
-        text={second}
-        bad={row.error_message !== null}
-      />
+      {row.input_preview && <PreviewLine sign="in" text={readable(row.input_preview)} />}
+      {row.error_message !== null ? (
+        <PreviewLine sign="error" text={row.error_message} bad />
+      ) : (
+        row.output_preview && <PreviewLine sign="out" text={readable(row.output_preview)} />
+      )}
     </div>
   );
 }
 
-function PreviewLine({ sign, text, bad = false }: { sign: string; text: string | null; bad?: boolean }) {
-  if (!text) return <div className="h-4.5" />;
+function PreviewLine({ sign, text, bad = false }: { sign: string; text: string; bad?: boolean }) {
   return (
     <div className="flex h-4.5 items-center gap-1.5">
       <span className={`w-7 shrink-0 text-2xs ${bad ? "text-bad" : "text-faint"}`}>{sign}</span>
-      <span dir="auto" className={`truncate ${bad ? "text-bad" : "text-muted"}`}>
+      <span dir="auto" className={`min-w-0 flex-1 truncate ${bad ? "text-bad" : "text-muted"}`}>
         {oneLine(text)}
       </span>
     </div>

@@ -105,7 +105,7 @@ export function TracesScreen({ workspace, state, onState, onOpen, firstRun }: Tr
               }}
               className="pointer-events-auto rounded-full bg-accent px-3.5 py-1 text-xs font-semibold text-on-accent shadow-pop hover:brightness-110"
             >
-              ↑ {plural(list.waiting.length, "new trace")}
+              ↑ {list.gap ? `${list.waiting.length}+ new traces` : plural(list.waiting.length, "new trace")}
             </button>
           </div>
         )}
