@@ -66,8 +66,8 @@ fn span(random: &mut Random, trace_id: TraceId, i: u64, sequence: u64) -> Span {
         service: Some("support-desk".to_owned()),
         agent_name: Some("support".to_owned()),
         session_id: Some(format!("session-{}", sequence / 100)),
-        model: (i % 5 == 0).then(|| "gpt-4o-mini".to_owned()),
-        cost_nano_usd: (i % 5 == 0).then_some(250_000),
+        model: i.is_multiple_of(5).then(|| "gpt-4o-mini".to_owned()),
+        cost_nano_usd: i.is_multiple_of(5).then_some(250_000),
         ..Span::new("default", trace_id, id(i))
     }
 }
@@ -79,7 +79,7 @@ fn batches(spans: u64, batch: u64, per_trace: u64) -> Vec<Batch> {
     for first in (0..spans).step_by(usize::try_from(batch).unwrap_or(1)) {
         let mut spans_of = Vec::new();
         for n in first..spans.min(first + batch) {
-            if n % per_trace == 0 {
+            if n.is_multiple_of(per_trace) {
                 trace_id = TraceId(random.id());
             }
             spans_of.push(span(&mut random, trace_id, n % per_trace, n + 1));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
-use staso_model::{Annotation, ProcessId, Span, TraceId};
+use staso_model::{Annotation, ProcessId, Span, TraceId, Version};
 use staso_store::matching::duration_ns;
 use staso_store::rollup::SpanSummary;
 use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, Sign, StoreError};
@@ -408,6 +408,10 @@ pub(crate) fn run(
     run().map_err(from_sqlite)
 }
 
+/// Less than, or equal to, every version.
+const LEAST_VERSION: Version =
+    Version { is_final: false, client: 0, received_ns: i64::MIN, sequence: 0 };
+
 /// A trace's narrow spans from their heads. Payloads are read only of spans that can be a root.
 fn load(conn: &Connection, trace: &TraceRef, workspace: &str) -> Result<CachedTrace, StoreError> {
     let (ws, trace_id) = trace;
@@ -423,7 +427,8 @@ fn load(conn: &Connection, trace: &TraceRef, workspace: &str) -> Result<CachedTr
             raw.payload = payload(conn, raw.span_row)?;
             summary = summarise(&raw, workspace, *trace_id);
         }
-        let Some(version) = to_version(&raw.version) else { continue };
+        // A damaged version loses against any report that comes.
+        let version = to_version(&raw.version).unwrap_or(LEAST_VERSION);
         cached.put(raw.span_id, raw.span_row, version, summary);
     }
     let sql = "SELECT 1 FROM traces WHERE ws = ?1 AND trace_id = ?2";

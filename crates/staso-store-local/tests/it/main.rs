@@ -2,4 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod crash;
+mod directory;
+mod failures;
 mod suite;
+
+use staso_model::{Span, SpanId, TraceId};
+use staso_store::Batch;
+
+/// An ended span of a numbered trace.
+fn span(trace: u64, id: u64) -> Span {
+    let mut trace_bytes = [0; 16];
+    trace_bytes[8..].copy_from_slice(&trace.to_be_bytes());
+    let mut span = Span::new("default", TraceId(trace_bytes), SpanId::from_w3c(id.to_be_bytes()));
+    span.name = format!("span {id}");
+    span.start_ns = i64::try_from(trace).unwrap();
+    span.end_ns = Some(span.start_ns + 1);
+    span.version.sequence = trace;
+    span
+}
+
+fn batch(spans: Vec<Span>) -> Batch {
+    Batch { workspace: "default".to_owned(), spans, received_ns: 1, ..Batch::default() }
+}

@@ -1,0 +1,106 @@
+//! The data directory: its lock, its format number, and closing.
+
+use std::fs;
+use std::time::Duration;
+
+use staso_store::{Store, StoreError};
+use staso_store_local::{LocalStore, Options};
+
+use super::{batch, span};
+
+#[tokio::test]
+async fn a_second_store_is_kept_out_and_told_by_whom() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let refused = LocalStore::open(dir.path(), &Options::default()).unwrap_err().to_string();
+    assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+    assert!(refused.contains("choose another data directory"), "{refused}");
+    // The failed attempt took nothing away from the holder.
+    store.append(batch(vec![span(1, 1)])).await.unwrap();
+    drop(store);
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(store.stats().await.unwrap().spans, 1);
+}
+
+#[test]
+fn a_newer_format_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("VERSION"), "2\n").unwrap();
+    let refused = LocalStore::open(dir.path(), &Options::default()).unwrap_err().to_string();
+    assert!(refused.contains("storage format 2"), "{refused}");
+    assert!(!dir.path().join("catalog.db").exists());
+}
+
+#[test]
+fn a_broken_or_missing_format_number_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
+    let version = dir.path().join("VERSION");
+    assert_eq!(fs::read_to_string(&version).unwrap(), "1\n");
+    fs::write(&version, "one").unwrap();
+    let open = || LocalStore::open(dir.path(), &Options::default());
+    assert!(matches!(open(), Err(StoreError::Damaged { place, .. }) if place == "VERSION"));
+    fs::remove_file(&version).unwrap();
+    assert!(matches!(open(), Err(StoreError::Damaged { place, .. }) if place == "VERSION"));
+}
+
+#[test]
+fn a_file_that_is_no_catalog_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
+    fs::write(dir.path().join("catalog.db"), "not a database at all, by its first bytes").unwrap();
+    let refused = LocalStore::open(dir.path(), &Options::default());
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+}
+
+/// A queue of one: whoever finds it full is told so, and nothing of the refused batch is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_answers_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { queue_batches: 1, queue_wait: Duration::ZERO, ..Options::default() };
+    let store = std::sync::Arc::new(LocalStore::open(dir.path(), &options).unwrap());
+    let mut kept = 0;
+    let mut busy = 0;
+    // Waits on the condition that both answers were seen, not on time.
+    for round in 0..1_000_u64 {
+        let send = |i: u64| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move { store.append(batch(vec![span(round + 1, i + 1)])).await })
+        };
+        for task in (0..4).map(send).collect::<Vec<_>>() {
+            match task.await.unwrap() {
+                Ok(_) => kept += 1,
+                Err(StoreError::Busy) => busy += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        if busy > 0 && kept > 0 {
+            break;
+        }
+    }
+    assert!(busy > 0 && kept > 0, "{busy} {kept}");
+    assert_eq!(store.stats().await.unwrap().spans, kept);
+}
+
+/// What was accepted before `close` is kept; what comes after is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_finishes_what_was_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(LocalStore::open(dir.path(), &Options::default()).unwrap());
+    let send = |i: u64| {
+        let store = std::sync::Arc::clone(&store);
+        tokio::spawn(async move { store.append(batch(vec![span(1, i + 1)])).await })
+    };
+    let tasks: Vec<_> = (0..50).map(send).collect();
+    store.close().await.unwrap();
+    let mut kept = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => kept += 1,
+            Err(StoreError::Closed) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(store.stats().await.unwrap().spans, kept);
+}
