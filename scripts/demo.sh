@@ -88,9 +88,15 @@ TEXT
 fi
 
 # A server that was killed and started again by hand in the meantime serves as well.
-trace=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["turns"][-1]["trace_id"])' "$work/report.json")
-say "staso show $trace"
-"$staso" show "$trace"
+# Of the conversation's turns, the one with the most to see.
+turns=$(python3 -c 'import json, sys; print(*(t["trace_id"] for t in json.load(open(sys.argv[1]))["turns"]))' "$work/report.json")
+best=
+for turn in $turns; do
+  "$staso" show "$turn" >"$work/$turn"
+  if [ -z "$best" ] || [ "$(wc -l <"$work/$turn")" -gt "$(wc -l <"$work/$best")" ]; then best=$turn; fi
+done
+say "staso show $best"
+if [ -t 1 ]; then "$staso" show "$best"; else cat "$work/$best"; fi
 
 say "look at it: $url"
 $once && exit "$agent_status"
