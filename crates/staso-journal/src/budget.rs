@@ -12,6 +12,7 @@ use crate::home::{create_private_dir, private_options};
 use crate::lock::Lock;
 use crate::outlet::{Outlet, delete};
 use crate::segment::Live;
+use crate::storage::disk_bytes;
 
 /// Batches that a server refused for good, kept for a person to look at.
 const REJECTED: &str = "rejected";
@@ -23,7 +24,7 @@ pub(crate) fn measure(dir: &Path) -> u64 {
         entries
             .filter_map(|entry| entry.ok()?.metadata().ok())
             .filter(fs::Metadata::is_file)
-            .map(|data| data.len())
+            .map(|data| disk_bytes(&data))
             .sum()
     };
     size_of(dir) + size_of(&dir.join(REJECTED))
@@ -66,11 +67,11 @@ fn evict_own(live: &Live) -> Option<Evicted> {
 
 fn evict_free(path: &Path) -> Option<Evicted> {
     let lock = Lock::try_take(path).ok().flatten()?;
-    let bytes = fs::metadata(path).ok().filter(|_| lock.is_linked())?.len();
+    let data = fs::metadata(path).ok().filter(|_| lock.is_linked())?;
     let outlet = Outlet::open(path).ok().flatten();
-    let records = outlet.map_or(0, |outlet| outlet.count_left(bytes).unwrap_or_default());
+    let records = outlet.map_or(0, |outlet| outlet.count_left(data.len()).unwrap_or_default());
     delete(path).ok()?;
-    Some(Evicted { is_own: false, records, bytes })
+    Some(Evicted { is_own: false, records, bytes: disk_bytes(&data) })
 }
 
 /// Keeps a batch that a server refused for good: its body as `rejected/<key>.json` and the reason

@@ -17,12 +17,12 @@ use crate::budget;
 use crate::destination::{Destination, Mode};
 use crate::error::JournalError;
 use crate::frame;
-use crate::header::{HEADER_MAX, SegmentHeader};
+use crate::header::SegmentHeader;
 use crate::home::{create_private_dir, private_options};
 use crate::lock::Lock;
 use crate::outlet::{Outlet, delete};
 use crate::record::RecordKind;
-use crate::segment::{Inlet, Live};
+use crate::segment::{FIRST_CHUNK, Inlet, Live};
 
 /// A full directory is measured anew at most this often.
 const REMEASURE_AFTER: Duration = Duration::from_millis(100);
@@ -201,10 +201,8 @@ impl Journal {
     /// Seals the current segment and begins another.
     #[cold]
     fn roll(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
-        let chunk = self.options.chunk_bytes.max(HEADER_MAX as u64);
-        self.reserve(intake, chunk)?;
-        let made = self.begin(intake, payload, chunk);
-        match made {
+        self.reserve(intake, FIRST_CHUNK)?;
+        match self.begin(intake, payload) {
             Ok(inlet) => {
                 self.is_mapped.store(inlet.is_mapped(), Ordering::Relaxed);
                 lock(&self.segments).push_back(Arc::clone(&inlet.live));
@@ -212,18 +210,14 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                self.release(chunk);
+                self.release(FIRST_CHUNK);
                 Err(error)
             }
         }
     }
 
-    fn begin(
-        &self,
-        intake: &mut Intake,
-        payload: usize,
-        chunk: u64,
-    ) -> Result<Inlet, JournalError> {
+    fn begin(&self, intake: &mut Intake, payload: usize) -> Result<Inlet, JournalError> {
+        let chunk = self.options.chunk_bytes.max(FIRST_CHUNK);
         if intake.presence.is_none() {
             let path = presence_path(&self.dir, self.process_id);
             private_options()
@@ -234,7 +228,7 @@ impl Journal {
                 .map_err(JournalError::io(&path))?;
             intake.presence = Lock::try_take(&path).map_err(JournalError::io(&path))?;
         }
-        let whole = HEADER_MAX as u64 + frame::framed_len(payload) as u64;
+        let whole = FIRST_CHUNK + frame::framed_len(payload) as u64;
         let capacity = self.options.segment_bytes.max(whole).next_multiple_of(chunk);
         let header =
             SegmentHeader::new(self.process_id, now_ns(), self.destination.clone(), capacity);

@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::adopt::{SEGMENT, UNBORN};
 use crate::error::JournalError;
 use crate::frame;
-use crate::header::SegmentHeader;
+use crate::header::{HEADER_MAX, SegmentHeader};
 use crate::home::private_options;
 use crate::lock::Lock;
-use crate::storage::{Storage, write_all_at};
+use crate::storage::{Storage, release_from, write_all_at};
+
+/// What a new segment takes of the disk; the longest header fits.
+pub(crate) const FIRST_CHUNK: u64 = HEADER_MAX as u64;
 
 /// What the appending and the shipping end share of one segment.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl Inlet {
             .open(unborn)
             .map_err(error())?;
         let lock = Lock::try_take(unborn).map_err(error())?.ok_or(JournalError::Closed)?;
-        let storage = Storage::new(&file, header.capacity, chunk, may_map).map_err(error())?;
+        let storage = Storage::new(&file, header.capacity, FIRST_CHUNK, may_map).map_err(error())?;
         write_all_at(&file, &front, 0).map_err(error())?;
         fs::rename(unborn, path).map_err(error())?;
         let live = Live {
@@ -88,7 +91,7 @@ impl Inlet {
             is_evicted: AtomicBool::new(false),
             appended: AtomicU64::new(0),
             settled: AtomicU64::new(0),
-            size: AtomicU64::new(chunk),
+            size: AtomicU64::new(FIRST_CHUNK),
             _lock: lock,
         };
         let tail = header.data_start;
@@ -138,8 +141,10 @@ impl Live {
 }
 
 impl Drop for Inlet {
-    /// Whoever stops appending has sealed the segment.
+    /// Whoever stops appending has sealed the segment; a program that recorded little keeps little
+    /// of the disk.
     fn drop(&mut self) {
+        let _ = release_from(&self.live.file, self.tail);
         self.live.is_sealed.store(true, Ordering::Release);
     }
 }

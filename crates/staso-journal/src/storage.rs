@@ -112,6 +112,41 @@ impl Storage {
     }
 }
 
+/// Gives back the blocks from `tail` on, where nothing was written. The file keeps its length: a
+/// forked child may still have it mapped, and a hole, unlike an end, harms no mapping.
+pub(crate) fn release_from(file: &File, tail: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let from = tail.next_multiple_of(4096);
+        let length = file.metadata()?.len().saturating_sub(from);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        if length > 0 {
+            let (from, length) = (
+                libc::off_t::try_from(from).map_err(io::Error::other)?,
+                libc::off_t::try_from(length).map_err(io::Error::other)?,
+            );
+            // SAFETY: plain system call on a descriptor that `file` keeps open.
+            unsafe {
+                libc::fallocate(std::os::fd::AsRawFd::as_raw_fd(file), mode, from, length);
+            }
+        }
+    }
+    let _ = (file, tail);
+    Ok(())
+}
+
+/// What a file takes on the disk, holes left out.
+#[cfg(unix)]
+pub(crate) fn disk_bytes(data: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(data) * 512
+}
+
+/// What a file takes on the disk.
+#[cfg(not(unix))]
+pub(crate) fn disk_bytes(data: &std::fs::Metadata) -> u64 {
+    data.len()
+}
+
 /// Reads exactly `length` bytes, or fewer at the end of the file.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let available = file.metadata()?.len().saturating_sub(offset);

@@ -186,7 +186,7 @@ impl Config {
         if enabled {
             check_key(&destination, api_key.as_ref())?;
         }
-        let fallback = source.boolean(o.capture_messages, env::CAPTURE_MESSAGES, true)?;
+        let capture = source.capture(&o)?;
         Ok(Self {
             api_key,
             agent_name: source.text(o.agent_name, env::AGENT_NAME).or(o.script_name),
@@ -205,25 +205,7 @@ impl Config {
             environment: source.text(o.environment, env::ENVIRONMENT),
             workspace_slug: source.text(o.workspace_slug, env::WORKSPACE_SLUG),
             session_id: source.text(None, env::SESSION_ID),
-            capture: CapturePolicy {
-                request: source.boolean(o.capture_request, env::CAPTURE_REQUEST, fallback)?,
-                system_prompt: source.boolean(
-                    o.capture_system_prompt,
-                    env::CAPTURE_SYSTEM_PROMPT,
-                    fallback,
-                )?,
-                tool_schema: source.boolean(
-                    o.capture_tool_schema,
-                    env::CAPTURE_TOOL_SCHEMA,
-                    true,
-                )?,
-                tool_arguments: source.boolean(
-                    o.capture_tool_arguments,
-                    env::CAPTURE_TOOL_ARGUMENTS,
-                    true,
-                )?,
-                output: source.boolean(o.capture_output, env::CAPTURE_OUTPUT, true)?,
-            },
+            capture,
             capture_git: source.boolean(o.capture_git, env::CAPTURE_GIT, true)?,
             home,
             journal,
@@ -366,6 +348,26 @@ impl Source<'_> {
             return Ok(value);
         }
         Err(ConfigError(format!("{} is {value}, but must be from 0 to 1.", argument(name))))
+    }
+
+    /// An argument beats its variable, which beats the older name for two of them.
+    fn capture(&self, o: &Overrides) -> Result<CapturePolicy, ConfigError> {
+        let messages = self.boolean(o.capture_messages, env::CAPTURE_MESSAGES, true)?;
+        Ok(CapturePolicy {
+            request: self.boolean(o.capture_request, env::CAPTURE_REQUEST, messages)?,
+            system_prompt: self.boolean(
+                o.capture_system_prompt,
+                env::CAPTURE_SYSTEM_PROMPT,
+                messages,
+            )?,
+            tool_schema: self.boolean(o.capture_tool_schema, env::CAPTURE_TOOL_SCHEMA, true)?,
+            tool_arguments: self.boolean(
+                o.capture_tool_arguments,
+                env::CAPTURE_TOOL_ARGUMENTS,
+                true,
+            )?,
+            output: self.boolean(o.capture_output, env::CAPTURE_OUTPUT, true)?,
+        })
     }
 
     /// Whether there is a journal, and the state directory. Without a journal the directory is

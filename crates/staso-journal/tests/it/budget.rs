@@ -1,6 +1,6 @@
 //! A full directory: a named server's records are refused, local ones push out the oldest.
 
-use staso_journal::{Destination, JournalError, RecordKind, set_aside};
+use staso_journal::{Destination, JournalError, RecordKind, adopt, set_aside};
 use staso_model::{SpanId, TraceId};
 
 use crate::support::{ALL, append, json, open, recover, remote, small};
@@ -60,4 +60,17 @@ fn what_is_set_aside_counts() {
     assert!(matches!(set_aside(dir.path(), &batch, "400", 100), Err(JournalError::Full)));
     journal.give_up(&batch).unwrap();
     assert_eq!((journal.stats().given_up, journal.stats().left()), (1, 0));
+}
+
+/// A thousand short programs must not push each other out.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_that_recorded_little_keeps_little() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..100 {
+        append(&open(dir.path(), Destination::local(), small(true)), n);
+    }
+    let bytes = open(dir.path(), Destination::local(), small(true)).stats().bytes;
+    assert!(bytes <= 100 * (16 << 10), "{bytes}");
+    assert_eq!(adopt(dir.path(), &Destination::local()).len(), 64);
 }
