@@ -186,7 +186,7 @@ impl Config {
         if enabled {
             check_key(&destination, api_key.as_ref())?;
         }
-        let capture = source.capture(&o)?;
+        let capture = source.capture(overrides)?;
         Ok(Self {
             api_key,
             agent_name: source.text(o.agent_name, env::AGENT_NAME).or(o.script_name),
