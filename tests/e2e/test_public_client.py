@@ -18,6 +18,7 @@ import pytest
 from parts import ROOT, Server, environment, payload, wait_until
 
 VERSION = "0.5.25"
+OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = ROOT / ".venvs" / f"public-client-{VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}"
 
 PROGRAM = """
@@ -77,11 +78,23 @@ def public_python() -> Path:
     if not python.exists():
         fresh = ENVIRONMENT.with_name(ENVIRONMENT.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(fresh)], "a virtual environment could not be made")
+        _run([_interpreter(), "-m", "venv", str(fresh)], "a virtual environment could not be made")
         pip = [str(fresh / "bin" / "python"), "-m", "pip", "install", "--quiet", f"staso=={VERSION}"]
         _run(pip, f"staso=={VERSION} could not be installed; is the Python registry in reach?")
         fresh.rename(ENVIRONMENT)
     return python
+
+
+def _interpreter() -> str:
+    """One that the public client accepts; ours goes further back than it does."""
+    if sys.version_info >= OLDEST_PYTHON:
+        return sys.executable
+    for name in ("python3", "python3.13", "python3.12", "python3.11"):
+        works = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+        found = shutil.which(name)
+        if found and subprocess.run([found, "-c", works], capture_output=True, check=False).returncode == 0:
+            return found
+    pytest.fail(f"staso=={VERSION} needs Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer, and none was found")
 
 
 def _run(command: list[str], problem: str) -> None:
