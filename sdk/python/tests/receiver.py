@@ -6,6 +6,7 @@ import gzip
 import json
 import threading
 import time
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -28,7 +29,12 @@ class Receiver:
                 encoding = self.headers.get("Content-Encoding")
                 if encoding == "gzip":
                     body = gzip.decompress(body)
-                status, answer = receiver.take(self.path, dict(self.headers), body)
+                self._answer(*receiver.take(self.path, self.headers, body))
+
+            def do_GET(self) -> None:
+                self._answer(200, {"status": "ok", "plan_status": "active"})
+
+            def _answer(self, status: int, answer: Any) -> None:
                 raw = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -47,7 +53,7 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
+    def take(self, path: str, headers: Message, body: bytes) -> tuple[int, Any]:
         with self._lock:
             if self.refuse:
                 return self.refuse.pop(0), {"error": {"code": "refused", "message": "as told"}}

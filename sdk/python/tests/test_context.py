@@ -113,9 +113,8 @@ def test_pools_bind_per_task_and_threads_inherit(recorded: Recorded) -> None:
 def test_conversations(recorded: Recorded) -> None:
     some_id = uuid.uuid4()
     with st.span("outside"), st.conversation(some_id, user_id=7):
-        with st.span("in"):
-            with st.conversation("inner"), st.span("innermost"):
-                pass
+        with st.span("in"), st.conversation("inner"), st.span("innermost"):
+            pass
         with st.span("in again"):
             pass
     with st.conversation() as fresh, st.span("fresh"):

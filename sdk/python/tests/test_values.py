@@ -230,10 +230,6 @@ def test_a_long_string_keeps_head_and_tail() -> None:
 def test_a_huge_structure_is_cut_not_dropped() -> None:
     got = _kept({"list": ["x" * 100_000] * 1_000, "after": 1})
     assert "more items" in got["list"][-1]
-    branch: list[Any] = [1]
-    for _ in range(64):
-        branch = [branch, branch]
-    assert _kept(branch)
 
 
 def test_a_dict_changed_by_another_thread() -> None:
@@ -273,12 +269,21 @@ class _Weird:
         return self is other
 
 
-_leaves = (
-    some.none() | some.booleans() | some.integers() | some.floats() | some.binary() | some.complex_numbers()
-    | some.text(some.characters(exclude_categories=())) | some.datetimes() | some.uuids() | some.decimals(allow_nan=False)
-    | some.timedeltas() | some.sampled_from([Colour.RED, Level.HIGH, Order, len, Point(1, 2), object()])
-    | some.builds(_Weird, some.sampled_from(["raise", "surrogate", "fine"]))
-)  # fmt: skip
+_leaves = some.one_of(
+    some.none(),
+    some.booleans(),
+    some.integers(),
+    some.floats(),
+    some.binary(),
+    some.complex_numbers(),
+    some.text(some.characters(exclude_categories=())),
+    some.datetimes(),
+    some.uuids(),
+    some.decimals(allow_nan=False),
+    some.timedeltas(),
+    some.sampled_from([Colour.RED, Level.HIGH, Order, len, Point(1, 2), object()]),
+    some.builds(_Weird, some.sampled_from(["raise", "surrogate", "fine"])),
+)
 _values = some.recursive(
     _leaves,
     lambda inner: (

@@ -15,7 +15,7 @@ Redaction = Check | Sequence["str | re.Pattern[str]"]
 
 _RULES: dict[str, str] = {
     "email": r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
-    "card": r"(?<![\d.])(?:\d[ -]?){12,18}\d(?![\d.])",
+    "card": r"(?<![\d.])(?:\d[ -]?){12,18}\d(?!\d)(?!\.\d)",
     "phone": (
         r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,4}\)[ .-]?)?"
         r"\d{2,4}(?:[ .-]\d{2,4}){2,3}(?![\w.])"
@@ -41,8 +41,11 @@ def redaction(redact: Any) -> Check | None:
         return check
     if isinstance(redact, str | re.Pattern):
         redact = [redact]
-    rules = [_rule(rule) for rule in redact]
-    hides_keys = any(rule == "secret" for rule in redact)
+    # Cards before phones, whose shorter groups of digits would eat into them.
+    order = list(_RULES)
+    given = sorted(redact, key=lambda rule: order.index(rule) if rule in order else -1)
+    rules = [_rule(rule) for rule in given]
+    hides_keys = "secret" in given
 
     def apply(path: tuple[Any, ...], value: Any) -> Any:
         if not isinstance(value, str):
