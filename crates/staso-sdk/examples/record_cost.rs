@@ -1,0 +1,66 @@
+//! What recording costs on the recording thread, CPU nanoseconds: the registry of open spans, and
+//! a whole span from Rust, with its end written to the journal.
+//!
+//! Run with `cargo run --release -p staso-sdk --example record_cost`.
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use staso_sdk::record::{SpanContext, SpanHead};
+use staso_sdk::{Config, JournalChoice, Overrides, SpanKind, clock, ids};
+
+const RUNS: usize = 7;
+const TIMES: usize = 50_000;
+
+fn main() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let overrides = Overrides {
+        journal: Some(JournalChoice::At(dir.path().to_owned())),
+        ..Overrides::default()
+    };
+    let client = staso_sdk::init(Config::resolve(&overrides, &|_| None)?);
+    let head = Arc::new(SpanHead {
+        trace_id: ids::trace_id(),
+        span_id: ids::span_id(),
+        parent_span_id: None,
+        name: "span".into(),
+        kind: SpanKind::Chain,
+        start_ns: clock::wall_ns(),
+        context: Arc::new(SpanContext::default()),
+        input: None,
+        attributes: None,
+    });
+    println!("{:>24} {:>10} {:>10} {:>10}", "what", "min ns", "median ns", "max ns");
+    print("new span id", || {
+        std::hint::black_box(ids::span_id());
+    });
+    print("open and close", || {
+        let token = client.open_span(Arc::clone(&head), clock::mono_ns());
+        client.close_span(token);
+    });
+    print("empty span from Rust", || drop(staso_sdk::span("empty").start()));
+    Ok(())
+}
+
+fn print(what: &str, run: impl Fn()) {
+    let mut figures: Vec<i64> = (0..RUNS)
+        .map(|_| {
+            let start = cpu_ns();
+            (0..TIMES).for_each(|_| run());
+            (cpu_ns() - start) / TIMES as i64
+        })
+        .collect();
+    figures.sort_unstable();
+    println!("{what:>24} {:>10} {:>10} {:>10}", figures[0], figures[RUNS / 2], figures[RUNS - 1]);
+}
+
+/// CPU time of this thread, user and kernel.
+fn cpu_ns() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place to write to.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+    }
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
