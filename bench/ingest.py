@@ -91,6 +91,8 @@ def measure(binary: str, batch: int, batches: int, connections: int) -> dict[str
         stored, sent = server.stored_spans(), batch * (batches + 1)
         if stored != sent:
             raise SystemExit(f"sent {sent} spans, a reader finds {stored}: the run does not count")
+        if missing := unreadable(server, bodies):
+            raise SystemExit(f"{missing} acknowledged spans are not in their traces: the run does not count")
         resident = server.resident_mb()
     acks_ms.sort()
     spans, size = batch * batches, sum(map(len, bodies))
@@ -104,6 +106,16 @@ def measure(binary: str, batch: int, batches: int, connections: int) -> dict[str
         "bytes_per_span": size / spans,
         **bare_fsync([len(b) for b in bodies]),
     }
+
+
+def unreadable(server: Server, bodies: list[bytes]) -> int:
+    """How many of the spans sent are missing when each trace is asked for by its id."""
+    missing = 0
+    for one in bodies:
+        for trace in json.loads(one)["traces"]:
+            sent = {span["span_id"] for span in trace["spans"]}
+            missing += len(sent - server.span_ids(trace["trace_id"]))
+    return missing
 
 
 def bare_fsync(sizes: list[int]) -> dict[str, float]:

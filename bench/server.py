@@ -50,8 +50,19 @@ class Server:
             return json.load(answer)
 
     def stored_spans(self) -> int:
-        """How many spans a reader finds."""
-        return int(self.get("/api/health")["store"]["spans"])
+        """How many spans a reader finds, over every page of the trace list."""
+        spans, cursor = 0, ""
+        while True:
+            page = self.get(f"/api/traces?limit=1000{cursor}")
+            spans += sum(row["span_count"] for row in page["traces"])
+            if not page["next_cursor"]:
+                return spans
+            cursor = f"&cursor={page['next_cursor']}"
+
+    def span_ids(self, trace_id: str) -> set[str]:
+        """The spans of one trace, as a reader gets them."""
+        spans = self.get(f"/api/traces/{trace_id}?payloads=false")["spans"]
+        return {span["span_id"] for span in spans}
 
     def cpu_secs(self) -> float:
         """User and system time of the server so far."""
