@@ -13,10 +13,12 @@ use staso_store::Batch;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::homeless;
 use crate::params::{self, Params, PathParams, WorkspaceParams};
 use crate::view::annotation::{self, Annotation, AnnotationList, NewAnnotation};
 
 /// Makes an annotation. The trace need not have arrived. The same `id` twice is one annotation.
+/// Without a workspace it goes where its trace is.
 #[utoipa::path(post, path = "/v1/traces/{trace_id}/annotations", tag = "annotations",
     params(("trace_id" = String, Path), WorkspaceParams),
     request_body = NewAnnotation,
@@ -35,8 +37,11 @@ pub(crate) async fn create(
     let body = body.map_err(|rejection| {
         ApiError::new(rejection.status(), "bad_body", rejection.body_text())
     })?;
-    let workspace = params::writable_workspace(params.workspace)?;
     let trace_id = writable_trace_id(&trace_id);
+    let workspace = match params.workspace {
+        None => homeless::workspace_of(&app, &trace_id).await?,
+        named => params::writable_workspace(named)?,
+    };
     let received_ns = app.clock.now_ns();
     let context = AnnotationContext {
         workspace: &workspace,

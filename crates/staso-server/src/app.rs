@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::error::ApiError;
+use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::{annotations, dashboard, ingest, openapi, queries, setup};
 
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) rules: AccessRules,
     pub(crate) hub: Hub,
     pub(crate) counters: Counters,
+    /// Traces that were annotated before they arrived.
+    pub(crate) awaited: Awaited,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
     /// The version sequence of the next span.

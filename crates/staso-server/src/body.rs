@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The longest a body may take in all.
 const TOTAL: Duration = Duration::from_secs(60);
 
-/// How long a request waits for its share of the budget.
+/// How long a request waits for its share of the budget, in all.
 const BUDGET_WAIT: Duration = Duration::from_secs(3);
 
 /// How long the rest of a refused body is read and thrown away, so that a client that reads only
@@ -70,21 +70,30 @@ pub(crate) struct Share {
     semaphore: Arc<Semaphore>,
     held: Vec<OwnedSemaphorePermit>,
     paid_bytes: usize,
+    /// How long it has waited so far, of [`BUDGET_WAIT`] in all.
+    waited: Duration,
 }
 
 impl Share {
     pub(crate) fn new(semaphore: Arc<Semaphore>) -> Self {
-        Self { semaphore, held: Vec::new(), paid_bytes: 0 }
+        Self { semaphore, held: Vec::new(), paid_bytes: 0, waited: Duration::ZERO }
+    }
+
+    /// How long the request has waited for its share: time that its answer has no more.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Pays for `bytes` in all; waits for others to give back, but not for ever.
     pub(crate) async fn pay_up_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         while self.paid_bytes < bytes {
             let acquire = Arc::clone(&self.semaphore).acquire_many_owned(STEP_KIB as u32);
-            match timeout(BUDGET_WAIT, acquire).await {
+            let since = Instant::now();
+            match timeout(BUDGET_WAIT.saturating_sub(self.waited), acquire).await {
                 Ok(Ok(permit)) => self.held.push(permit),
                 Ok(Err(_)) | Err(_) => return Err(ApiError::busy()),
             }
+            self.waited += since.elapsed();
             self.paid_bytes += STEP_KIB * 1024;
         }
         Ok(())
@@ -143,7 +152,8 @@ async fn next_piece(body: &mut Body, deadline: Instant) -> Result<Option<bytes::
     }
 }
 
-async fn drain(mut body: Body) {
+/// Reads on for a moment and throws it away; see [`DRAIN`].
+pub(crate) async fn drain(mut body: Body) {
     let all = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(DRAIN, all).await;
 }

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::body::{self, Encoding, Share};
 use crate::error::ApiError;
+use crate::homeless;
 use crate::params::DEFAULT_WORKSPACE;
 use crate::view::misc::{IngestAnswer, Repaired};
 
@@ -91,10 +92,17 @@ pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Res
 }
 
 async fn receive(app: &App, headers: &HeaderMap, body: Body) -> Result<Incoming, ApiError> {
-    if app.stop.is_cancelled() {
-        return Err(ApiError::stopping());
-    }
-    let encoding = Encoding::of(headers)?;
+    let encoding = match Encoding::of(headers) {
+        _ if app.stop.is_cancelled() => Err(ApiError::stopping()),
+        encoding => encoding,
+    };
+    let encoding = match encoding {
+        Ok(encoding) => encoding,
+        Err(error) => {
+            body::drain(body).await;
+            return Err(error);
+        }
+    };
     let mut share = Share::new(Arc::clone(&app.inflight_kib));
     let bytes = body::receive(body, headers, app.limits.max_body_bytes, &mut share).await?;
     Ok(Incoming { bytes, encoding, key: idempotency_key(headers), share })
@@ -107,8 +115,9 @@ fn idempotency_key(headers: &HeaderMap) -> Option<String> {
 }
 
 async fn accept_in_time(app: &Arc<App>, incoming: Incoming) -> Result<Vec<u8>, ApiError> {
+    let time_left = ANSWER_WITHIN.saturating_sub(incoming.share.waited());
     let task = tokio::spawn(accept(Arc::clone(app), incoming));
-    match timeout(ANSWER_WITHIN, task).await {
+    match timeout(time_left, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(fault(&panic)),
         Err(_) => Err(ApiError::busy()),
@@ -126,6 +135,7 @@ pub(crate) async fn accept(app: Arc<App>, incoming: Incoming) -> Result<Vec<u8>,
             Ok(reply)
         }
         Appended::New { touched, key_reused } => {
+            homeless::settle(&app, &touched).await?;
             app.hub.mark(touched);
             app.counters.batches.add(1);
             app.counters.spans.add(spans);

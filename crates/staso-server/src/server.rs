@@ -17,6 +17,7 @@ use crate::app::{self, App, CAPABILITIES};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::homeless::Awaited;
 use crate::journal_pickup::pick_up;
 use crate::listener;
 use crate::live::{self, Hub};
@@ -242,6 +243,7 @@ fn new_app(
         },
         hub: Hub::new(hub_start),
         counters: Counters::default(),
+        awaited: Awaited::default(),
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
         decode_permits: Arc::new(Semaphore::new(cores)),

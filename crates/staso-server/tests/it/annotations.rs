@@ -89,3 +89,22 @@ fn one_can_be_deleted_once() {
     let list = fixture.read(&format!("/v1/traces/{TRACE}/annotations"));
     assert_eq!(list, json!({"annotations": []}));
 }
+
+#[test]
+fn without_a_workspace_one_goes_where_its_trace_is_or_will_be() {
+    let fixture = Fixture::new();
+    let mut body = batch_of(TRACE, "root");
+    body["traces"][0]["workspace_slug"] = "team-a".into();
+    assert_eq!(annotate(&fixture, &json!({"name": "before", "value": 1})).status, 201);
+    fixture.accept("k", &body);
+    assert_eq!(annotate(&fixture, &json!({"name": "after", "value": 1})).status, 201);
+    let names = |query: &str| {
+        let list = fixture.read(&format!("/v1/traces/{TRACE}/annotations{query}"));
+        let notes = list["annotations"].as_array().unwrap().clone();
+        notes.iter().map(|note| note["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("?workspace=team-a"), ["before", "after"]);
+    assert_eq!(names(""), Vec::<String>::new(), "none is left behind");
+    let rows = fixture.read("/api/traces?workspace=team-a");
+    assert_eq!(rows["traces"][0]["annotations"].as_array().unwrap().len(), 2);
+}
