@@ -150,12 +150,22 @@ impl Span {
         let _interrupt = GiveInterruptBack;
         let py = slf.py();
         let Some(recorder) = recorder::active() else {
-            slf.get().lock().phase = Phase::Open;
+            let mut state = slf.get().lock();
+            if state.phase == Phase::New {
+                state.phase = Phase::Open;
+            }
             return;
         };
         let innermost = context::skip_ended(context::current(py));
         let (parent, surrounding) = context::surroundings(innermost.as_ref());
-        let own = slf.get().lock().payload.plan.as_ref().map(|plan| plan.clone_ref(py));
+        let (own, name, kind, captured) = {
+            let state = slf.get().lock();
+            if state.phase != Phase::New {
+                return;
+            }
+            let plan = state.payload.plan.as_ref().map(|plan| plan.clone_ref(py));
+            (plan, state.name.clone_ref(py), state.kind, state.payload.captured.clone())
+        };
         let surrounding = surrounding.unwrap_or_else(|| Arc::clone(&recorder.context));
         let context = match own {
             Some(plan) => plan.get().context(py, surrounding),
@@ -164,21 +174,8 @@ impl Span {
         let task = by_hand.then(|| context::task_mark(py));
         let mono = mono_ns();
         let identity = identify(recorder, parent, context, task);
-        let name = slf.get().lock().name.clone_ref(py);
-        let captured = {
-            let mut state = slf.get().lock();
-            if state.phase != Phase::New {
-                return;
-            }
-            state.phase = Phase::Open;
-            state.recorder = Some(recorder);
-            state.previous = innermost.map(Bound::unbind);
-            state.identity = Some(identity.clone());
-            state.payload.captured.clone()
-        };
-        context::set_current(py, Some(slf.as_any()));
-        if let (true, Some(client)) = (identity.is_kept, recorder.client()) {
-            let kind = slf.get().lock().kind;
+        let client = recorder.client().filter(|_| identity.is_kept);
+        let token = client.map(|client| {
             let head = SpanHead {
                 trace_id: identity.trace_id,
                 span_id: identity.span_id,
@@ -190,9 +187,17 @@ impl Span {
                 input: captured,
                 attributes: None,
             };
-            let token = client.open_span(Arc::new(head), mono);
-            slf.get().lock().token = Some(token);
+            client.open_span(Arc::new(head), mono)
+        });
+        {
+            let mut state = slf.get().lock();
+            state.phase = Phase::Open;
+            state.recorder = Some(recorder);
+            state.previous = innermost.map(Bound::unbind);
+            state.identity = Some(identity);
+            state.token = token;
         }
+        context::set_current(py, Some(slf.as_any()));
     }
 
     /// Ends the span, `raised` being the exception that left its block.

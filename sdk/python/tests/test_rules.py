@@ -256,3 +256,13 @@ def test_async_with(recorded: Recorded) -> None:
     asyncio.run(run())
     assert recorded.named("y").fields["session_id"] == "c"
     assert recorded.named("y").parent_span_id == recorded.named("x").span_id
+
+
+def test_a_span_is_recorded_once_however_often_it_is_entered(recorded: Recorded) -> None:
+    s = st.span("x")
+    with s, s:
+        pass
+    with s:
+        s.metadata["late"] = 1
+    assert len(recorded.spans) == 1
+    assert st.current_span() is None
