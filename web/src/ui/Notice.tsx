@@ -27,6 +27,25 @@ export function Notice({ icon: Icon, title, children, actions, tone = "calm" }: 
   );
 }
 
+/** A server's sentence as a screen says it: a capital, a full stop, and `code` set as code. */
+export function Said({ text }: { text: string }) {
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
+  return (
+    <p className="mt-1 first:mt-0">
+      {sentence.split("`").map((part, i) =>
+        i % 2 === 1 ? (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a sentence never change their order.
+          <code key={i} className="rounded bg-sunken px-1 py-0.5 font-mono text-xs text-ink">
+            {part}
+          </code>
+        ) : (
+          part
+        ),
+      )}
+    </p>
+  );
+}
+
 export function Failure({ error, what, retry }: { error: Error; what: string; retry?: () => void }) {
   const hint = error instanceof ApiError ? error.hint : null;
   return (
@@ -37,8 +56,8 @@ export function Failure({ error, what, retry }: { error: Error; what: string; re
         title={what}
         actions={retry && <Button onClick={retry}>Try again</Button>}
       >
-        <p>{error.message}</p>
-        {hint && <p className="mt-1">{hint}</p>}
+        <Said text={error.message} />
+        {hint && <Said text={hint} />}
       </Notice>
     </div>
   );

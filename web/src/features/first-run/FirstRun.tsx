@@ -45,8 +45,7 @@ export function FirstRun({ workspace, onFirstTrace }: FirstRunProps) {
             <Code text="python hello.py" label="Copy the command" />
             <p className="mt-2 text-sm text-muted">
               Decorate what you already have with <C>@st.agent</C>, <C>@st.tool</C> and <C>@st.trace</C>, and
-              open
-              <C>st.span(…)</C> where a function is too coarse.
+              open <C>st.span(…)</C> where a function is too coarse.
             </p>
           </Step>
         </ol>

@@ -118,7 +118,7 @@ function Repairs({ span }: { span: Span }) {
 /** Known members of a bag as a tree; nothing when there are none. */
 function Bag({ title, value }: { title: string; value: object | null }) {
   const known = Object.fromEntries(
-    Object.entries(value ?? {}).filter(([, v]) => v !== null && v !== undefined),
+    Object.entries(value ?? {}).filter(([, v]) => v !== null && v !== undefined && v !== "unknown"),
   );
   if (Object.keys(known).length === 0) return null;
   return (

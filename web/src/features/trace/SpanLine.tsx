@@ -173,13 +173,13 @@ function Timeline({ span, range, until, state }: SpanLineProps) {
           style={{ left: `${left * 100}%`, width: `${width * 100}%` }}
         />
         <span
-          className={`pointer-events-none absolute top-1.5 text-2xs leading-4 whitespace-nowrap tabular-nums ${inside ? "rounded bg-surface/85 px-1 text-ink" : "px-1.5 text-muted"}`}
+          className={`pointer-events-none absolute text-2xs whitespace-nowrap tabular-nums ${inside ? "top-2 rounded-[3px] border-y border-r border-transparent bg-surface/85 bg-clip-padding px-1.5 leading-[10px] text-ink" : "top-1.5 px-1.5 leading-4 text-muted"}`}
           style={
             place === "after"
               ? { left: `max(${(left + width) * 100}%, calc(${left * 100}% + 3px))` }
               : place === "before"
                 ? { right: `${(1 - left) * 100}%` }
-                : { right: `calc(${right * 100}% + 4px)` }
+                : { right: `${right * 100}%` }
           }
         >
           {label}

@@ -11,7 +11,7 @@ import { formatCount, plural } from "@/model/format";
 import type { TimeWindow } from "@/model/timeRange";
 import { Button } from "@/ui/controls";
 import { useHotkeys } from "@/ui/hooks";
-import { Failure, LoadingRows, Notice } from "@/ui/Notice";
+import { Failure, LoadingRows, Notice, Said } from "@/ui/Notice";
 import { usePrefs } from "@/ui/prefs";
 import { FilterBar } from "./FilterBar";
 import { FilterMenus } from "./FilterMenus";
@@ -114,8 +114,15 @@ export function TracesScreen({ workspace, state, onState, onOpen, firstRun }: Tr
         </span>
         {list.query.isPending && <LoadingRows rows={12} height={52} />}
         {refused && list.rows.length === 0 && (
-          <Notice icon={SearchX} title="The filter was not understood">
-            <p>{refused}</p>
+          <Notice
+            icon={SearchX}
+            title="The filter was not understood"
+            actions={<Button onClick={() => change({ filter: undefined })}>Clear the filter</Button>}
+          >
+            <Said text={refused} />
+            <Said
+              text={error instanceof ApiError && error.hint ? error.hint : "Correct it in the bar above"}
+            />
           </Notice>
         )}
         {error && !refused && list.rows.length === 0 && (
