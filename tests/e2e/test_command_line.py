@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sysconfig
 from pathlib import Path
 
 from parts import Server, environment, run_program, server_binary
@@ -59,3 +61,24 @@ def test_doctor_without_a_server_tells_of_the_waiting_journal(home: Path) -> Non
     said = staso(home, "doctor")
     assert "staso serve" in said.stdout + said.stderr
     assert str(home) in said.stdout + said.stderr
+
+
+def wheel_command(home: Path, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The `staso` that the wheel installs, which looks for the server's binary on `PATH`."""
+    command = [str(Path(sysconfig.get_path("scripts")) / "staso"), *arguments]
+    env = {**environment(home), "PATH": path}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_wheels_command_becomes_the_servers_binary(home: Path) -> None:
+    # Its own directory comes first on the path: it must not find itself.
+    path = os.pathsep.join([sysconfig.get_path("scripts"), str(server_binary().parent)])
+    said = wheel_command(home, path, "--version")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout == staso(home, "--version").stdout
+
+
+def test_the_wheels_command_says_how_to_get_the_binary(home: Path) -> None:
+    said = wheel_command(home, sysconfig.get_path("scripts"), "serve")
+    assert said.returncode == 127
+    assert "cargo install" in said.stderr

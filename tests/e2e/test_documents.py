@@ -7,6 +7,7 @@ blocks, which may only hold the commands listed here: those that other tests run
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from parts import ROOT, Server, environment, run_program, wait_until
+import staso as st
+from parts import ROOT, Server, environment, run_program, server_binary, wait_until
 
 PAGES = [
     ROOT / "README.md",
@@ -98,3 +100,46 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
             assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
+
+
+def _settings(heading: str) -> dict[str, tuple[str, str]]:
+    """The rows of a table of the configuration page: name, then environment and default."""
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+?) \|", section, re.MULTILINE)
+    return {name: (environment_name, default.strip("`")) for name, environment_name, default in rows}
+
+
+def test_settings_of_the_package_are_as_the_page_says() -> None:
+    parameters = inspect.signature(st.init).parameters
+    settings = _settings("The Python package")
+    assert settings
+    for name, (variable, default) in settings.items():
+        assert variable == f"STASO_{name.upper()}"
+        actual = parameters[name].default
+        # Where the page's default is words, the argument says None and the value is found at run time.
+        assert actual is None or str(actual).replace("_", "") == default, name
+
+
+def test_settings_of_the_server_are_as_the_page_says(home: Path) -> None:
+    command = [str(server_binary()), "config", "show", "--origins"]
+    said = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=60, check=True)
+    actual = {line.split()[0]: line.split()[1:-1] for line in said.stdout.splitlines()}
+    settings = _settings("The server")
+    assert set(settings) == set(actual)
+    for name, (variable, default) in settings.items():
+        assert variable == f"STASO_{name.upper()}"
+        assert actual[name] == ([default] if default[0].isdigit() else []), name
+
+
+def test_variables_of_the_page_are_read(home: Path) -> None:
+    """Each kind of setting, set by its variable, reaches the server."""
+    for name, (variable, default) in _settings("The server").items():
+        if not default.isdigit():
+            continue
+        wanted = str(int(default) - 1)
+        command = [str(server_binary()), "config", "show", "--origins"]
+        env = environment(home, {variable: wanted})
+        said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+        (line,) = [line.split() for line in said.stdout.splitlines() if line.split()[0] == name]
+        assert line[1] == wanted
