@@ -431,6 +431,9 @@ fn load(conn: &Connection, trace: &TraceRef, workspace: &str) -> Result<CachedTr
         let version = to_version(&raw.version).unwrap_or(LEAST_VERSION);
         cached.put(raw.span_id, raw.span_row, version, summary);
     }
+    if cached.is_empty() {
+        return Ok(cached);
+    }
     let sql = "SELECT 1 FROM traces WHERE ws = ?1 AND trace_id = ?2";
     let exists = || conn.prepare_cached(sql)?.exists(params![ws, trace_id.0]);
     cached.has_row = exists().map_err(from_sqlite)?;

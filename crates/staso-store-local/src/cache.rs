@@ -40,6 +40,11 @@ struct Slot {
 }
 
 impl CachedTrace {
+    /// Whether no span of it is stored.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// The row and version of a span.
     pub(crate) fn find(&self, span_id: &SpanId) -> Option<(i64, Version)> {
         let slot = &self.slots[*self.places.get(span_id)?];

@@ -16,35 +16,56 @@ use crate::tokens::Bytes;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RowRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<Bytes>,
     name: String,
     kind: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     kinds: Vec<String>,
     status: String,
     start: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<i64>,
     spans: u64,
     errors: u64,
     open: u64,
     interrupted: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     open_processes: Vec<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     agent_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     agents: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     agent_versions: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     models: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     output_tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     total_tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<i64>,
     cost_incomplete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_preview: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     output_preview: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     repaired: u64,
     received: i64,

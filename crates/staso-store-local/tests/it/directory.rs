@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use staso_store::{Store, StoreError};
+use staso_store::{Appended, Batch, ReceiptKey, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
 use super::{batch, span};
@@ -103,4 +103,31 @@ async fn closing_finishes_what_was_accepted() {
     }
     let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
     assert_eq!(store.stats().await.unwrap().spans, kept);
+}
+
+/// Beyond a day, or beyond their number, receipts make room; younger ones stay known.
+#[tokio::test]
+async fn receipts_are_bounded_by_age_and_by_count() {
+    const HOUR_NS: i64 = 3_600 * 1_000_000_000;
+    const BATCHES: u64 = 600;
+    for (max_receipts, step_ns, most) in [(u64::MAX, HOUR_NS, 300), (20, 1, 300)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { max_receipts, ..Options::default() };
+        let store = LocalStore::open(dir.path(), &options).unwrap();
+        let numbered = |n: u64| Batch {
+            receipt: Some(ReceiptKey { key: n.to_string(), digest: [0; 32] }),
+            received_ns: i64::try_from(n).unwrap() * step_ns,
+            ..batch(Vec::new())
+        };
+        for n in 0..BATCHES {
+            store.append(numbered(n)).await.unwrap();
+        }
+        let again = store.append(numbered(BATCHES - 1)).await.unwrap();
+        assert!(matches!(again, Appended::Repeated { .. }));
+        store.close().await.unwrap();
+        let catalog = rusqlite::Connection::open(dir.path().join("catalog.db")).unwrap();
+        let count = "SELECT count(*) FROM receipts";
+        let left: u64 = catalog.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+        assert!(left < most, "{left}");
+    }
 }
