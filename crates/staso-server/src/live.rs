@@ -9,7 +9,7 @@
 mod states;
 pub(crate) mod stream;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(crate) struct Hub {
     inner: Mutex<Inner>,
     wake: Notify,
     newest: watch::Sender<u64>,
+    /// How many listeners each workspace has.
+    audience: Mutex<HashMap<String, usize>>,
 }
 
 struct Inner {
@@ -76,7 +78,12 @@ impl Hub {
             pending: HashSet::new(),
             has_overflowed: false,
         };
-        Self { inner: Mutex::new(inner), wake: Notify::new(), newest: watch::Sender::new(start) }
+        Self {
+            inner: Mutex::new(inner),
+            wake: Notify::new(),
+            newest: watch::Sender::new(start),
+            audience: Mutex::default(),
+        }
     }
 
     /// Marks traces as changed. Never waits.
@@ -147,9 +154,29 @@ impl Hub {
         self.newest.subscribe()
     }
 
-    /// Whether anybody listens.
-    pub(crate) fn has_listeners(&self) -> bool {
-        self.newest.receiver_count() > 0
+    /// Somebody listens to this workspace now.
+    fn enter(&self, workspace: &str) {
+        *self.audience().entry(workspace.to_owned()).or_default() += 1;
+    }
+
+    /// One listener of this workspace has gone.
+    fn leave(&self, workspace: &str) {
+        let mut audience = self.audience();
+        if let Some(count) = audience.get_mut(workspace) {
+            *count -= 1;
+            if *count == 0 {
+                audience.remove(workspace);
+            }
+        }
+    }
+
+    /// The workspaces that somebody listens to.
+    pub(crate) fn listened(&self) -> Vec<String> {
+        self.audience().keys().cloned().collect()
+    }
+
+    fn audience(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The announcing task: at once after a quiet time, then at the pace of [`COALESCE`].
@@ -217,6 +244,17 @@ mod tests {
         }
         assert_eq!(hub.catch_up(10, "w"), Catch::Reset(hub.position()));
         assert_eq!(ids(hub.catch_up(11, "w")).len(), RING_CAPACITY);
+    }
+
+    #[test]
+    fn a_workspace_is_listened_to_until_its_last_listener_leaves() {
+        let hub = Hub::new(0);
+        hub.enter("w");
+        hub.enter("w");
+        hub.leave("w");
+        assert_eq!(hub.listened(), ["w"]);
+        hub.leave("w");
+        assert!(hub.listened().is_empty());
     }
 
     #[test]

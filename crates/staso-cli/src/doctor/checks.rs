@@ -90,7 +90,7 @@ pub(super) fn server(home: &Home, announced: &Announced) -> Vec<Finding> {
         (Some(info), Some(Ok(health))) => {
             let own = env!("CARGO_PKG_VERSION");
             let mut findings = vec![Finding::Good(format!(
-                "server {} at {} (process {}), {} spans in {} traces",
+                "server {} at {} (process {}); spans: {}, traces: {}",
                 health.version, info.url, info.pid, health.store.spans.0, health.store.traces.0
             ))];
             if health.version != own {

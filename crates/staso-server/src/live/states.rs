@@ -29,10 +29,6 @@ pub(crate) async fn watch_states(app: Arc<App>) {
             () = app.stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        if !app.hub.has_listeners() {
-            known.clear();
-            continue;
-        }
         match open_traces(&app).await {
             Ok(now) => {
                 app.hub.mark(differences(&known, &now));
@@ -45,9 +41,9 @@ pub(crate) async fn watch_states(app: Arc<App>) {
 
 async fn open_traces(app: &App) -> Result<HashMap<Changed, RunState>, StoreError> {
     let mut open = HashMap::new();
-    for workspace in app.store.workspaces().await? {
+    for workspace in app.hub.listened() {
         let query = TraceQuery {
-            workspace: workspace.slug,
+            workspace,
             environment: None,
             from_ns: None,
             to_ns: None,

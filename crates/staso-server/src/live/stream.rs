@@ -71,6 +71,7 @@ impl Listener {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let newest = app.hub.subscribe();
+        app.hub.enter(&workspace);
         let position = resumed.unwrap_or_else(|| app.hub.position());
         let data = format!("{{\"seq\":{position}}}");
         let hello = Event::default().event("hello").id(position.to_string()).data(data);
@@ -109,6 +110,12 @@ impl Listener {
                 self.ready.push_back(reset);
             }
         }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.app.hub.leave(&self.workspace);
     }
 }
 
