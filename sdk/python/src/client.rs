@@ -1,7 +1,8 @@
 //! `Engine`: the client as Python's `init`, `flush` and `shutdown` handle it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -12,6 +13,7 @@ use staso_sdk::{
     CapturePolicy, Client, Config, DeliveryReport, FailureKind, JournalChoice, LogLevel, Overrides,
 };
 
+use crate::objects;
 use crate::recorder::{self, Fixed, Recorder, Target};
 use crate::value::{Limits, Walker};
 
@@ -25,21 +27,36 @@ pub(crate) struct Engine {
 /// What the engine has said and Python's logging has not yet taken.
 static MESSAGES: Mutex<Vec<(LogLevel, String)>> = Mutex::new(Vec::new());
 
+static HAS_MESSAGES: AtomicBool = AtomicBool::new(false);
+
 /// The most messages that wait to be taken.
 const MESSAGES_KEPT: usize = 100;
 
 /// Keeps a message until a thread of Python's comes by: the engine's own threads never wait for
 /// the interpreter.
 fn keep_message(level: LogLevel, message: &str) {
-    let mut messages = MESSAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    // Tried, not waited for: in a forked child the lock may be held by a thread that is not there.
+    let Ok(mut messages) = MESSAGES.try_lock() else { return };
     if messages.len() < MESSAGES_KEPT {
         messages.push((level, message.to_owned()));
+        HAS_MESSAGES.store(true, Ordering::Release);
+    }
+}
+
+/// Lets Python's logging take what the engine has said since; nearly always that is nothing.
+#[inline]
+pub(crate) fn relay_messages(py: Python<'_>) {
+    if HAS_MESSAGES.load(Ordering::Relaxed) {
+        let relayed = objects::relay_messages(py).and_then(|relay| relay.call0());
+        // Whatever a program's log handlers raise is not for the code that ends a span.
+        drop(relayed);
     }
 }
 
 /// The messages of the engine since the last call, as `(level, text)`.
 #[pyfunction]
 pub(crate) fn take_messages() -> Vec<(&'static str, String)> {
+    HAS_MESSAGES.store(false, Ordering::Relaxed);
     let taken = match MESSAGES.try_lock() {
         Ok(mut messages) => std::mem::take(&mut *messages),
         Err(_) => Vec::new(),
@@ -154,7 +171,7 @@ impl Engine {
                     stats.set_item(name, count)?;
                 }
             }
-            let failed = recorder.redactions_failed.load(std::sync::atomic::Ordering::Relaxed);
+            let failed = recorder.redactions_failed.load(Ordering::Relaxed);
             stats.set_item("redactions_failed", failed)?;
         }
         Ok(stats.unbind())

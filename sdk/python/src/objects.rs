@@ -27,6 +27,8 @@ imported! {
     span_kind = "staso._internal.kinds"."SpanKind";
     /// The statuses, as the enum users compare with.
     span_status = "staso._internal.kinds"."SpanStatus";
+    /// Hands the engine's messages to Python's logging.
+    relay_messages = "staso._internal.log"."relay_messages";
     /// Logs once per kind of message.
     warn_once = "staso._internal.log"."warn_once";
     /// The asyncio task that runs now.

@@ -17,6 +17,7 @@ use staso_sdk::{
 };
 
 use crate::annotation::{self, Annotation};
+use crate::client;
 use crate::context::{self, Parent};
 use crate::exception::{self, Event};
 use crate::fields::{Field, Fields};
@@ -254,6 +255,7 @@ impl Span {
             client.close_span(token);
         }
         this.lock().answer = answer;
+        client::relay_messages(py);
         answer
     }
 

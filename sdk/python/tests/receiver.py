@@ -89,8 +89,9 @@ class Receiver:
         return found
 
     def finished(self) -> list[dict[str, Any]]:
-        """The spans that are not mere announcements of open ones."""
-        return [span for span in self.spans if not _is_open(span)]
+        """The spans that have ended. As in a server, a span that was sent twice is one."""
+        ended = (span for span in self.spans if not _is_open(span))
+        return list({(span["trace_id"], span["span_id"]): span for span in ended}.values())
 
     def wait_for(self, count: int, timeout: float = 30.0) -> list[dict[str, Any]]:
         """Wait until so many finished spans have arrived."""

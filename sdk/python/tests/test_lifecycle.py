@@ -368,3 +368,15 @@ def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     missing = run(str(launcher.parent))
     assert missing.returncode == 127
     assert "pip install" in missing.stderr
+
+
+def test_the_engine_is_heard_without_a_flush(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.refuse = [500] * 3
+    st.init(base_url=receiver.url, flush_interval=0.02)
+    deadline = time.monotonic() + 30
+    while "not delivered" not in caplog.text:
+        assert time.monotonic() < deadline
+        with st.span("x"):
+            time.sleep(0.01)

@@ -82,7 +82,8 @@ def _rule(rule: Any) -> tuple[re.Pattern[str], Any]:
         names = ", ".join(f'"{name}"' for name in _RULES)
         raise ValueError(f"redact: a rule is one of {names} or a compiled pattern, not {rule!r}")
     pattern = re.compile(_RULES[rule])
-    return pattern, _card if rule == "card" else f"[redacted {rule}]"
+    checked = {"card": _card, "phone": _phone}
+    return pattern, checked.get(rule, f"[redacted {rule}]")
 
 
 def _card(match: re.Match[str]) -> str:
@@ -91,3 +92,11 @@ def _card(match: re.Match[str]) -> str:
     doubled = [digit if at % 2 == 0 else digit * 2 for at, digit in enumerate(reversed(digits))]
     is_card = sum(digit - 9 if digit > 9 else digit for digit in doubled) % 10 == 0
     return "[redacted card]" if is_card else match[0]
+
+
+def _phone(match: re.Match[str]) -> str:
+    """Replace what has a phone number's digits and is no date."""
+    text = match[0]
+    digits = sum(character.isdigit() for character in text)
+    is_date = re.match(r"\d{4}[-.]\d{2}[-.]\d{2}", text) is not None
+    return text if is_date or digits < 8 else "[redacted phone]"
