@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -30,7 +30,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(|e| from_io(&format!("create the data directory {}", path.display()), &e))?;
-        let dir = Self { path: path.to_owned(), _lock: lock(path)? };
+        let dir = Self { path: path.to_owned(), lock: lock(path)? };
         dir.check_format()?;
         Ok(dir)
     }
@@ -81,6 +81,16 @@ impl DataDir {
         };
         write().map_err(|e| from_io("write VERSION", &e))?;
         self.sync()
+    }
+}
+
+impl Drop for DataDir {
+    /// Closing alone would leave the lock to a child that was forked a moment ago and has not yet
+    /// begun its own program: it holds copies of our files until then.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory's lock could not be given back");
+        }
     }
 }
 
