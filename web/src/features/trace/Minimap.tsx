@@ -2,7 +2,7 @@
  * The whole trace in a strip, drawn once on a canvas: time goes right, rows go down, errors are drawn last so that one among
  * ten thousand is still seen. A frame marks the rows on the screen; clicking or dragging goes there.
  */
-import { type PointerEvent, useEffect, useRef } from "react";
+import { type PointerEvent, type RefObject, useEffect, useRef } from "react";
 import type { Skeleton } from "@/api/types";
 import { extentOf, type TimeRange } from "@/model/timeScale";
 import { useMedia } from "@/ui/hooks";
@@ -13,15 +13,14 @@ interface MinimapProps {
   visible: Int32Array;
   range: TimeRange;
   until: number | null;
-  /** First and last row on the screen, as positions among the visible rows. */
-  first: number;
-  last: number;
+  /** The frame that marks the rows on the screen; `placeFrame` moves it without a render, because scrolling is frequent. */
+  frame: RefObject<HTMLDivElement | null>;
   onGo: (position: number) => void;
 }
 
 const HEIGHT = 44;
 
-export function Minimap({ skeleton, visible, range, until, first, last, onGo }: MinimapProps) {
+export function Minimap({ skeleton, visible, range, until, frame, onGo }: MinimapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const dark = isDark(usePrefs((prefs) => prefs.theme));
   useMedia("(prefers-color-scheme: dark)");
@@ -55,8 +54,6 @@ export function Minimap({ skeleton, visible, range, until, first, last, onGo }: 
     const fraction = (event.clientY - box.top) / box.height;
     onGo(Math.min(count - 1, Math.max(0, Math.floor(fraction * count))));
   };
-  const top = (first / count) * 100;
-  const height = Math.max(6, ((last - first + 1) / count) * 100);
   return (
     <div
       aria-hidden="true"
@@ -70,14 +67,18 @@ export function Minimap({ skeleton, visible, range, until, first, last, onGo }: 
       style={{ height: HEIGHT }}
     >
       <canvas ref={canvas} className="absolute inset-0 size-full" />
-      {height < 100 && (
-        <div
-          className="absolute inset-x-0 border-y border-accent/60 bg-accent/10"
-          style={{ top: `${Math.min(top, 100 - height)}%`, height: `${height}%` }}
-        />
-      )}
+      <div ref={frame} className="absolute inset-x-0 border-y border-accent/60 bg-accent/10" />
     </div>
   );
+}
+
+/** Puts the frame round positions `first` to `last` of `count`; nothing is framed when everything is on the screen. */
+export function placeFrame(frame: HTMLDivElement | null, first: number, last: number, count: number): void {
+  if (!frame) return;
+  const height = Math.max(6, ((last - first + 1) / Math.max(1, count)) * 100);
+  frame.hidden = height >= 100;
+  frame.style.height = `${height}%`;
+  frame.style.top = `${Math.min((first / Math.max(1, count)) * 100, 100 - height)}%`;
 }
 
 function draw(element: HTMLCanvasElement, skeleton: Skeleton, visible: Int32Array, range: TimeRange): void {

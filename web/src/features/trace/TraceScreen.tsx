@@ -3,7 +3,7 @@
  * narrow window the panel covers the tree until it is closed.
  */
 import { ArrowLeft, FileQuestion } from "lucide-react";
-import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useMemo, useRef } from "react";
 import { ApiError } from "@/api/client";
 import type { Skeleton } from "@/api/types";
 import { openUntil, tickEvery } from "@/model/rows";
@@ -14,7 +14,7 @@ import { Failure, LoadingRows, Notice } from "@/ui/Notice";
 import { usePrefs } from "@/ui/prefs";
 import { Splitter } from "@/ui/Splitter";
 import { FindBar } from "./FindBar";
-import { Minimap } from "./Minimap";
+import { Minimap, placeFrame } from "./Minimap";
 import { TraceHeader } from "./TraceHeader";
 import { type TreeHandle, TreeTable } from "./TreeTable";
 import { useTrace } from "./useTrace";
@@ -85,9 +85,13 @@ function Loaded({
   const handle = useRef<TreeHandle>(null);
   const finder = useRef<HTMLInputElement>(null);
   const nowMs = useNow(tickEvery(skeleton));
-  const [shown, setShown] = useState<[number, number]>([0, 0]);
-  const setWindow = useCallback((first: number, last: number) => setShown([first, last]), []);
+  const frame = useRef<HTMLDivElement>(null);
   const tree = useTreeState({ skeleton, spanInUrl: spanId, onSpan, handle });
+  const count = tree.visible.length;
+  const setWindow = useCallback(
+    (first: number, last: number) => placeFrame(frame.current, first, last, count),
+    [count],
+  );
   const until = openUntil(skeleton, nowMs);
   const range = useMemo(() => rangeOf(skeleton, until), [skeleton, until]);
   const activeId = skeleton.span_id[tree.active] ?? "";
@@ -145,8 +149,7 @@ function Loaded({
             visible={tree.visible}
             range={range}
             until={until}
-            first={shown[0]}
-            last={shown[1]}
+            frame={frame}
             onGo={(position) => handle.current?.scrollTo(position)}
           />
           <TreeTable
