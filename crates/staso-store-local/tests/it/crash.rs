@@ -63,7 +63,9 @@ fn child() {
             for (i, answer) in [three.0, three.1, three.2].into_iter().enumerate() {
                 answer.unwrap();
                 let mut out = std::io::stderr().lock();
-                writeln!(out, "acknowledged {}", n + i as u64).unwrap();
+                // One write, so that no kill can tear the line.
+                let line = format!("acknowledged {}\n", n + i as u64);
+                out.write_all(line.as_bytes()).unwrap();
             }
             n += 3;
         }
