@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
 use crate::view::{annotation, misc, skeleton, span, trace};
-use crate::{annotations, ingest, live, queries, setup};
+use crate::{annotations, ingest, live, params, queries, setup};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,6 +37,7 @@ use crate::{annotations, ingest, live, queries, setup};
         skeleton::Skeleton,
         annotation::Annotation,
         misc::LiveChange,
+        params::SortParam,
     )),
     tags(
         (name = "ingest", description = "what clients send"),

@@ -211,7 +211,10 @@ export interface paths {
         /** The annotations of a trace, oldest first; those of a trace not yet known too. */
         get: operations["list"];
         put?: never;
-        /** Makes an annotation. The trace need not have arrived. The same `id` twice is one annotation. */
+        /**
+         * Makes an annotation. The trace need not have arrived. The same `id` twice is one annotation.
+         *     Without a workspace it goes where its trace is.
+         */
         post: operations["create"];
         delete?: never;
         options?: never;
@@ -541,6 +544,11 @@ export interface components {
             trace: components["schemas"]["TraceRow"];
         };
         /**
+         * @description The value a list is ordered by.
+         * @enum {string}
+         */
+        SortParam: "start" | "duration" | "cost" | "tokens" | "spans";
+        /**
          * @description Where an annotation comes from.
          * @enum {string}
          */
@@ -856,8 +864,6 @@ export interface components {
             /** @description By name. */
             workspaces: components["schemas"]["Workspace"][];
         };
-        /** @enum {string} */
-        SortParam: "start" | "duration" | "cost" | "tokens" | "spans";
     };
     responses: never;
     parameters: never;
