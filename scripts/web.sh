@@ -12,10 +12,8 @@ newer_than() {
 
 installed=web/node_modules/.package-lock.json
 if newer_than "$installed" web/package.json web/package-lock.json; then
-  # Not `npm ci`: it refuses a lock file that was written where the registry lacked the packages of other
-  # platforms (musl, macOS). This installs the same locked versions and writes neither file.
   say "the dashboard's packages"
-  npm --prefix web install --no-save --ignore-scripts --no-audit --no-fund
+  npm --prefix web ci --ignore-scripts --no-audit --no-fund
   touch "$installed"
 fi
 
