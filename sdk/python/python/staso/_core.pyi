@@ -1,3 +1,5 @@
+# The native module as type checkers see it: what the package `staso` builds on, and nothing a user
+# imports by this name.
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, final
