@@ -15,7 +15,7 @@ use crate::segment::Live;
 use crate::storage::disk_bytes;
 
 /// Batches that a server refused for good, kept for a person to look at.
-const REJECTED: &str = "rejected";
+pub(crate) const REJECTED: &str = "rejected";
 
 /// Bytes in the directory, what was set aside included.
 pub(crate) fn measure(dir: &Path) -> u64 {
@@ -97,7 +97,7 @@ pub fn set_aside(
     Ok(path)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
     use std::io::Write;
     let mut options = private_options();
     let file = options.write(true).create(true).truncate(true).open(path);

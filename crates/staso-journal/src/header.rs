@@ -104,6 +104,12 @@ impl SegmentHeader {
     }
 }
 
+/// The format of a file that is a segment of a later version than this code reads.
+pub(crate) fn later_format(bytes: &[u8]) -> Option<u32> {
+    let version = u32_at(bytes, 8)?;
+    (bytes.starts_with(MAGIC) && version > FORMAT_VERSION).then_some(version)
+}
+
 /// How far a segment has been shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {

@@ -19,6 +19,7 @@ mod record;
 mod segment;
 mod storage;
 mod text;
+mod unreadable;
 
 pub use adopt::{Adopted, ProcessState, adopt, process_state};
 pub use batch::{Batch, BatchLimits, ProcessSign, WireForm, process_body};
@@ -29,3 +30,4 @@ pub use header::SegmentHeader;
 pub use home::{Home, ServerInfo};
 pub use journal::{Journal, JournalOptions, JournalStats};
 pub use record::{Record, RecordKind};
+pub use unreadable::{Trouble, Unreadable, set_segment_aside, unreadable};

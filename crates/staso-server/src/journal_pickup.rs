@@ -4,7 +4,8 @@
 //! the way of every other batch, under the key their process would have used; what the store has
 //! acknowledged is acknowledged in the segment, and an empty segment is deleted. A process whose
 //! presence lock is free is given its goodbye, so that its open spans show as interrupted. A batch
-//! that can never be accepted is set aside and reported; nothing is tried for ever in a circle.
+//! that can never be accepted, or a segment whose front is damaged, is set aside and reported;
+//! nothing is tried for ever in a circle.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use staso_journal::{
-    Adopted, Batch, BatchLimits, Destination, JournalError, ProcessState, WireForm, adopt,
-    process_state, set_aside,
+    Adopted, Batch, BatchLimits, Destination, JournalError, ProcessState, Trouble, Unreadable,
+    WireForm, adopt, process_state, set_aside, set_segment_aside, unreadable,
 };
 use staso_model::ProcessId;
 use staso_store::{Appended, ProcessSign, Sign};
@@ -41,6 +42,8 @@ struct Memory {
     gone: HashSet<ProcessId>,
     /// Segments whose trouble was reported.
     reported: HashSet<uuid::Uuid>,
+    /// Files that cannot be read and were reported.
+    unreadable: HashSet<PathBuf>,
 }
 
 /// Looks until the server stops.
@@ -58,9 +61,10 @@ pub(crate) async fn pick_up(app: Arc<App>, dir: PathBuf) {
 async fn look(app: &Arc<App>, dir: &Path, memory: &mut Memory) {
     let place = dir.to_owned();
     let found = tokio::task::spawn_blocking(move || {
-        (adopt(&place, &Destination::local()), dead_processes(&place))
+        (adopt(&place, &Destination::local()), dead_processes(&place), unreadable(&place))
     });
-    let Ok((segments, mut dead)) = found.await else { return };
+    let Ok((segments, mut dead, lost)) = found.await else { return };
+    report_unreadable(app, dir, lost, memory).await;
     for segment in segments {
         let (id, process_id) = (segment.header().segment_id, segment.header().process_id);
         if process_state(dir, process_id) != ProcessState::Alive {
@@ -151,6 +155,44 @@ async fn refuse(app: &App, dir: &Path, batch: &Batch, error: &ApiError) -> Resul
         "a journal batch cannot be read and was set aside"
     );
     Ok(())
+}
+
+/// Says which segments cannot be read, each once, and sets the damaged ones aside.
+async fn report_unreadable(app: &App, dir: &Path, found: Vec<Unreadable>, memory: &mut Memory) {
+    let now: HashSet<PathBuf> = found.iter().map(|segment| segment.path.clone()).collect();
+    memory.unreadable.retain(|path| now.contains(path));
+    for Unreadable { path, trouble } in found {
+        if !memory.unreadable.insert(path.clone()) {
+            continue;
+        }
+        let file = path.display().to_string();
+        if trouble != Trouble::Damaged {
+            let remedy = trouble.remedy();
+            tracing::error!(file, problem = %trouble, remedy, "a journal segment cannot be read");
+            continue;
+        }
+        let place = dir.to_owned();
+        let moved = tokio::task::spawn_blocking(move || {
+            set_segment_aside(&place, &path, SET_ASIDE_BUDGET_BYTES)
+        });
+        match moved.await {
+            Ok(Ok(Some(kept))) => {
+                app.counters.journal_damaged.add(1);
+                tracing::error!(
+                    file, problem = %trouble, kept = %kept.display(),
+                    remedy = "nothing can read its records; delete it when you need it no more",
+                    "a journal segment cannot be read and was set aside"
+                );
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                let remedy = "move it away or delete it";
+                tracing::error!(file, problem = %trouble, %error, remedy,
+                    "a journal segment cannot be read, nor set aside");
+            }
+            Err(error) => tracing::error!(file, %error, "a journal segment could not be looked at"),
+        }
+    }
 }
 
 /// Processes that recorded here and whose presence lock is free.

@@ -8,3 +8,4 @@ mod budget;
 mod dying;
 mod support;
 mod torn;
+mod unreadable;

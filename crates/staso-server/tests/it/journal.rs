@@ -160,3 +160,27 @@ fn a_batch_that_cannot_be_read_is_set_aside_once() {
     let kept: Vec<_> = std::fs::read_dir(rejected).unwrap().flatten().collect();
     assert_eq!(kept.len(), 2, "the body and the reason: {kept:?}");
 }
+
+#[test]
+fn a_segment_with_a_damaged_front_is_set_aside_once_and_the_others_arrive() {
+    let mut fixture = Fixture::stopped("");
+    let journal = fixture.home().join("journal");
+    let program = Program::local(&fixture, 10);
+    program.span("whole");
+    drop(program);
+    let (damaged, later) = (journal.join("damaged.seg"), journal.join("later.seg"));
+    std::fs::write(&damaged, [0; 4096]).unwrap();
+    let mut of_later_format = b"STASOJNL".to_vec();
+    of_later_format.extend([9, 0, 0, 0]);
+    std::fs::write(&later, &of_later_format).unwrap();
+    fixture.start();
+    eventually("the whole segment's span", || span_count(&fixture));
+    eventually("the damaged file's move", || (!damaged.exists()).then_some(()));
+    eventually("its count", || {
+        (fixture.read("/api/health")["ingest"]["journal_damaged"] == "1").then_some(())
+    });
+    assert!(journal.join("rejected/damaged.seg").exists());
+    let reason = std::fs::read_to_string(journal.join("rejected/damaged.reason.txt")).unwrap();
+    assert!(reason.contains("front is damaged"), "{reason}");
+    assert!(later.exists(), "a later version of the server can still read it");
+}
