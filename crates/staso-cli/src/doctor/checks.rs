@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use staso_journal::{Home, ServerInfo};
+use staso_journal::{Home, ServerInfo, unreadable};
 use staso_server::view::misc::Health;
 
 use super::Finding;
@@ -124,19 +124,22 @@ struct Segments {
     held: usize,
     free: usize,
     bytes: u64,
-    unreadable: Vec<String>,
 }
 
 /// The journal: what waits in it, and for whom.
 pub(super) fn journal(home: &Home, has_server: bool) -> Vec<Finding> {
     let dir = home.journal_dir();
-    let segments = count(&dir);
-    let mut findings: Vec<Finding> = segments
-        .unreadable
+    let bad = unreadable(&dir);
+    let Segments { held, mut free, bytes } = count(&dir);
+    free = free.saturating_sub(bad.len());
+    let mut findings: Vec<Finding> = bad
         .iter()
-        .map(|what| Finding::bad(format!("journal segment {what}"), "correct its permissions"))
+        .map(|segment| {
+            let problem =
+                format!("journal segment {}: {}", segment.path.display(), segment.trouble);
+            Finding::bad(problem, segment.trouble.remedy())
+        })
         .collect();
-    let Segments { held, free, bytes, .. } = segments;
     let text = format!(
         "journal: {held} segment(s) of running programs, {free} left by ended ones, {bytes} bytes"
     );
@@ -147,16 +150,29 @@ pub(super) fn journal(home: &Home, has_server: bool) -> Vec<Finding> {
         }
         (_, false) => Finding::Note(format!("{text}; `staso serve` takes up what is for it")),
     });
-    let refused = std::fs::read_dir(dir.join("rejected")).map_or(0, |entries| {
-        entries.flatten().filter(|e| e.path().extension().is_some_and(|x| x == "json")).count()
-    });
-    if refused > 0 {
-        findings.push(Finding::bad(
-            format!("{refused} batch(es) were refused for good and set aside in {}", dir.join("rejected").display()),
-            "each has its reason beside it as .reason.txt; delete both files when you have read them",
-        ));
-    }
+    findings.extend(set_aside(&dir.join("rejected")));
     findings
+}
+
+/// What was set aside because nobody could take it.
+fn set_aside(dir: &Path) -> Vec<Finding> {
+    let count = |extension: &str| {
+        let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+        entries.flatten().filter(|e| e.path().extension().is_some_and(|x| x == extension)).count()
+    };
+    let shown = dir.display();
+    let kinds = [
+        (count("json"), "batch(es) were refused for good and"),
+        (count("seg"), "journal segment(s) could not be read and were"),
+    ];
+    let found = kinds.into_iter().filter(|(n, _)| *n > 0);
+    let bad = found.map(|(n, what)| {
+        Finding::bad(
+            format!("{n} {what} set aside in {shown}"),
+            "each has its reason beside it as .reason.txt; delete both files when you have read them",
+        )
+    });
+    bad.collect()
 }
 
 fn count(dir: &Path) -> Segments {
@@ -166,20 +182,12 @@ fn count(dir: &Path) -> Segments {
         if path.extension().is_none_or(|extension| extension != "seg") {
             continue;
         }
-        match File::open(&path)
-            .map(|file| (file.metadata().map_or(0, |m| m.len()), file.try_lock_shared()))
-        {
-            Ok((bytes, outcome)) => {
-                segments.bytes += bytes;
-                match outcome {
-                    Ok(()) => segments.free += 1,
-                    Err(TryLockError::WouldBlock) => segments.held += 1,
-                    Err(TryLockError::Error(error)) => {
-                        segments.unreadable.push(format!("{}: {error}", path.display()));
-                    }
-                }
-            }
-            Err(error) => segments.unreadable.push(format!("{}: {error}", path.display())),
+        // What cannot be opened is found, and told, as unreadable.
+        let Ok(file) = File::open(&path) else { continue };
+        segments.bytes += file.metadata().map_or(0, |data| data.len());
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => segments.held += 1,
+            Ok(()) | Err(TryLockError::Error(_)) => segments.free += 1,
         }
     }
     segments

@@ -99,6 +99,19 @@ fn what_is_wrong_is_named_with_a_remedy_and_a_failing_code() {
     assert!(shown.contains("1 batch(es) were refused for good"), "{shown}");
     std::fs::remove_dir_all(&rejected).unwrap();
 
+    let segment = home.join("journal/x.seg");
+    std::fs::write(&segment, [0; 4096]).unwrap();
+    let output = doctor(&home);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains(&format!("{}: its front is damaged", segment.display())), "{shown}");
+    assert!(shown.contains("remedy: a running server sets it aside"), "{shown}");
+    std::fs::create_dir_all(&rejected).unwrap();
+    std::fs::rename(&segment, rejected.join("x.seg")).unwrap();
+    let shown = text(&doctor(&home).stdout);
+    assert!(shown.contains("1 journal segment(s) could not be read and were set aside"), "{shown}");
+    std::fs::remove_dir_all(&rejected).unwrap();
+
     // A server that is announced, lives, and answers nothing: this test's own process.
     let info = format!(
         "{{\"url\": \"http://127.0.0.1:1\", \"pid\": {}, \"token\": \"t\"}}",
