@@ -2,6 +2,8 @@
 //!
 //! Appending holds one short lock that no shipping, reading or deleting ever holds.
 
+mod ahead;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use staso_model::{ProcessId, SpanId, TraceId};
 
+use self::ahead::Ahead;
 use crate::adopt::presence_path;
 use crate::batch::{Batch, BatchLimits};
 use crate::budget;
@@ -34,6 +37,8 @@ pub struct JournalOptions {
     pub segment_bytes: u64,
     /// A segment grows by this much at a time.
     pub chunk_bytes: u64,
+    /// The most bytes that are kept ready for records to come, where records come fast.
+    pub ahead_bytes: u64,
     /// The most bytes in the directory, of all processes together.
     pub budget_bytes: u64,
     /// The largest record.
@@ -47,6 +52,7 @@ impl Default for JournalOptions {
         Self {
             segment_bytes: 8 << 20,
             chunk_bytes: 256 << 10,
+            ahead_bytes: 8 << 20,
             budget_bytes: 256 << 20,
             record_bytes: 64 << 20,
             may_map: true,
@@ -71,11 +77,14 @@ pub struct Journal {
     evicted: AtomicU64,
     evicted_of_others: AtomicU64,
     is_mapped: AtomicBool,
+    /// Records come faster than room is made for them.
+    wants_room: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Intake {
     current: Option<Inlet>,
+    ahead: Ahead,
     presence: Option<Lock>,
     is_closed: bool,
     full_since: Option<Instant>,
@@ -137,6 +146,7 @@ impl Journal {
             evicted: AtomicU64::new(0),
             evicted_of_others: AtomicU64::new(0),
             is_mapped: AtomicBool::new(false),
+            wants_room: AtomicBool::new(false),
         })
     }
 
@@ -176,6 +186,10 @@ impl Journal {
         self.prepare(&mut intake, json.len())?;
         let inlet = intake.current.as_mut().ok_or(JournalError::Closed)?;
         inlet.put(&head, json)?;
+        if inlet.tail() >= intake.ahead.low_mark {
+            intake.ahead.low_mark = u64::MAX;
+            self.wants_room.store(true, Ordering::Relaxed);
+        }
         self.appended.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -194,6 +208,7 @@ impl Journal {
                 self.release(missing);
                 return Err(error);
             }
+            self.fell_behind(intake);
         }
         Ok(())
     }
@@ -201,12 +216,14 @@ impl Journal {
     /// Seals the current segment and begins another.
     #[cold]
     fn roll(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
+        if let Some(spare) = intake.ahead.take_spare(payload) {
+            self.make_current(intake, spare);
+            return Ok(());
+        }
         self.reserve(intake, FIRST_CHUNK)?;
         match self.begin(intake, payload) {
             Ok(inlet) => {
-                self.is_mapped.store(inlet.is_mapped(), Ordering::Relaxed);
-                lock(&self.segments).push_back(Arc::clone(&inlet.live));
-                intake.current = Some(inlet);
+                self.make_current(intake, inlet);
                 Ok(())
             }
             Err(error) => {
@@ -216,8 +233,16 @@ impl Journal {
         }
     }
 
+    fn make_current(&self, intake: &mut Intake, inlet: Inlet) {
+        self.is_mapped.store(inlet.is_mapped(), Ordering::Relaxed);
+        lock(&self.segments).push_back(Arc::clone(&inlet.live));
+        if let Some(sealed) = intake.current.replace(inlet) {
+            intake.ahead.retire(sealed);
+        }
+        self.mark_low(intake);
+    }
+
     fn begin(&self, intake: &mut Intake, payload: usize) -> Result<Inlet, JournalError> {
-        let chunk = self.options.chunk_bytes.max(FIRST_CHUNK);
         if intake.presence.is_none() {
             let path = presence_path(&self.dir, self.process_id);
             private_options()
@@ -228,11 +253,21 @@ impl Journal {
                 .map_err(JournalError::io(&path))?;
             intake.presence = Lock::try_take(&path).map_err(JournalError::io(&path))?;
         }
+        self.new_segment(payload)
+    }
+
+    /// A segment that a payload of this length fits into.
+    fn new_segment(&self, payload: usize) -> Result<Inlet, JournalError> {
+        let chunk = self.chunk();
         let whole = FIRST_CHUNK + frame::framed_len(payload) as u64;
         let capacity = self.options.segment_bytes.max(whole).next_multiple_of(chunk);
         let header =
             SegmentHeader::new(self.process_id, now_ns(), self.destination.clone(), capacity);
         Inlet::create(&self.dir, header, chunk, self.options.may_map)
+    }
+
+    fn chunk(&self) -> u64 {
+        self.options.chunk_bytes.max(FIRST_CHUNK)
     }
 
     /// Counts bytes against the budget, making room for them where that is allowed.
@@ -362,9 +397,18 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn sync(&self) -> Result<(), JournalError> {
+        let current = lock(&self.inlet).current.as_ref().and_then(|inlet| {
+            inlet.mapping().map(|mapping| (Arc::clone(&inlet.live), mapping, inlet.tail()))
+        });
         let segments: Vec<Arc<Live>> = lock(&self.segments).iter().cloned().collect();
         for live in &segments {
-            live.file.sync_data().map_err(JournalError::io(&live.path))?;
+            let synced = match &current {
+                Some((mapped, mapping, tail)) if Arc::ptr_eq(mapped, live) => {
+                    mapping.sync_to(*tail)
+                }
+                _ => live.file.sync_data(),
+            };
+            synced.map_err(JournalError::io(&live.path))?;
         }
         #[cfg(unix)]
         if !segments.is_empty() {
@@ -380,6 +424,9 @@ impl Journal {
         let mut intake = lock(&self.inlet);
         intake.is_closed = true;
         intake.current = None;
+        if let Some(spare) = std::mem::take(&mut intake.ahead).into_spare() {
+            self.discard(spare);
+        }
         if intake.presence.take().is_some() {
             let _ = delete(&presence_path(&self.dir, self.process_id));
         }

@@ -11,7 +11,7 @@ use crate::frame;
 use crate::header::{HEADER_MAX, SegmentHeader};
 use crate::home::private_options;
 use crate::lock::Lock;
-use crate::storage::{Storage, release_from, write_all_at};
+use crate::storage::{Mapping, Storage, release_from, write_all_at};
 
 /// What a new segment takes of the disk; the longest header fits.
 pub(crate) const FIRST_CHUNK: u64 = HEADER_MAX as u64;
@@ -127,12 +127,45 @@ impl Inlet {
         Ok(())
     }
 
+    /// How far from the front the file is ready for stores.
+    pub(crate) fn ready_end(&self) -> u64 {
+        self.storage.allocated()
+    }
+
+    /// Where whole records end.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// The most the segment will take.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The mapping, for those who work beside the one who appends.
+    pub(crate) fn mapping(&self) -> Option<Mapping> {
+        self.storage.mapping()
+    }
+
+    /// Takes over what was made ready up to `end`; answers by how much that is more than before.
+    pub(crate) fn extend_to(&mut self, end: u64) -> u64 {
+        let by = self.storage.extend_to(end);
+        self.live.size.fetch_add(by, Ordering::Relaxed);
+        by
+    }
+
     pub(crate) fn is_mapped(&self) -> bool {
         self.storage.is_mapped()
     }
 }
 
 impl Live {
+    /// Gives back what was made ready beyond the last record of a sealed segment.
+    pub(crate) fn release_rest(&self) {
+        // Blocks that stay are given back with the file.
+        let _ = release_from(&self.file, self.tail.load(Ordering::Acquire));
+    }
+
     /// Records that are neither delivered nor given up.
     pub(crate) fn left(&self) -> u64 {
         let settled = self.settled.load(Ordering::Acquire);
@@ -144,7 +177,7 @@ impl Drop for Inlet {
     /// Whoever stops appending has sealed the segment; a program that recorded little keeps little
     /// of the disk.
     fn drop(&mut self) {
-        let _ = release_from(&self.live.file, self.tail);
+        self.live.release_rest();
         self.live.is_sealed.store(true, Ordering::Release);
     }
 }

@@ -6,6 +6,8 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 
 #[cfg(unix)]
 use std::os::unix::fs::FileExt;
@@ -15,7 +17,7 @@ use std::os::unix::fs::FileExt;
 pub(crate) enum Storage {
     /// Stores into a shared mapping; `allocated` bytes from the front are backed by blocks.
     #[cfg(target_os = "linux")]
-    Mapped { map: memmap2::MmapRaw, allocated: u64 },
+    Mapped { map: Arc<memmap2::MmapRaw>, allocated: u64 },
     /// `write` at an offset; `allocated` bytes from the front are counted against the budget.
     Written { allocated: u64 },
 }
@@ -28,7 +30,7 @@ impl Storage {
             let length = usize::try_from(capacity).map_err(io::Error::other)?;
             let map = memmap2::MmapOptions::new().len(length).map_raw(file)?;
             let _ = map.advise_range(memmap2::Advice::PopulateWrite, 0, chunk as usize);
-            return Ok(Self::Mapped { map, allocated: chunk });
+            return Ok(Self::Mapped { map: Arc::new(map), allocated: chunk });
         }
         let _ = (file, capacity, may_map);
         Ok(Self::Written { allocated: chunk })
@@ -39,14 +41,40 @@ impl Storage {
         !matches!(self, Self::Written { .. })
     }
 
-    /// How many more bytes of disk are needed so that `end` bytes are backed: a multiple of
-    /// `chunk`, within `capacity`.
-    pub(crate) fn missing(&self, end: u64, chunk: u64, capacity: u64) -> u64 {
-        let allocated = match self {
+    /// How far from the front blocks are promised, or counted.
+    pub(crate) fn allocated(&self) -> u64 {
+        match self {
             #[cfg(target_os = "linux")]
             Self::Mapped { allocated, .. } => *allocated,
             Self::Written { allocated } => *allocated,
-        };
+        }
+    }
+
+    /// The mapping, for those who work beside the one who appends.
+    pub(crate) fn mapping(&self) -> Option<Mapping> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mapped { map, .. } => Some(Mapping(Arc::clone(map))),
+            Self::Written { .. } => None,
+        }
+    }
+
+    /// Takes note that [`Mapping::prepare`] has backed everything up to `end`; answers by how much
+    /// that is more than before.
+    pub(crate) fn extend_to(&mut self, end: u64) -> u64 {
+        let by = end.saturating_sub(self.allocated());
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mapped { allocated, .. } => *allocated += by,
+            Self::Written { allocated } => *allocated += by,
+        }
+        by
+    }
+
+    /// How many more bytes of disk are needed so that `end` bytes are backed: a multiple of
+    /// `chunk`, within `capacity`.
+    pub(crate) fn missing(&self, end: u64, chunk: u64, capacity: u64) -> u64 {
+        let allocated = self.allocated();
         match end.saturating_sub(allocated) {
             0 => 0,
             short => short.next_multiple_of(chunk).min(capacity.saturating_sub(allocated)),
@@ -59,12 +87,7 @@ impl Storage {
             _ if by == 0 => {}
             #[cfg(target_os = "linux")]
             Self::Mapped { map, allocated } => {
-                if !allocate(file, *allocated, by)? {
-                    return Err(io::ErrorKind::Unsupported.into());
-                }
-                // Faulting a chunk in at once is cheaper than a fault for every page on the way.
-                let (from, length) = (*allocated as usize, by as usize);
-                let _ = map.advise_range(memmap2::Advice::PopulateWrite, from, length);
+                Mapping(Arc::clone(map)).prepare(file, *allocated, by)?;
                 *allocated += by;
             }
             Self::Written { allocated } => *allocated += by,
@@ -109,6 +132,45 @@ impl Storage {
                 write_all_at(file, &frame, offset)
             }
         }
+    }
+}
+
+/// A live segment's mapping, shared with whoever makes it ready or durable without its lock.
+#[cfg(target_os = "linux")]
+pub(crate) struct Mapping(Arc<memmap2::MmapRaw>);
+
+#[cfg(target_os = "linux")]
+impl Mapping {
+    /// Backs a range with blocks and makes its pages ready for stores.
+    pub(crate) fn prepare(&self, file: &File, from: u64, length: u64) -> io::Result<()> {
+        if !allocate(file, from, length)? {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // Faulting a chunk in at once is cheaper than a fault for every page on the way.
+        let (from, length) = (from as usize, length as usize);
+        let _ = self.0.advise_range(memmap2::Advice::PopulateWrite, from, length);
+        Ok(())
+    }
+
+    /// Makes everything before `end` durable. What lies beyond is left alone: pages that were
+    /// made ready would be written for nothing, and would have to be made ready again.
+    pub(crate) fn sync_to(&self, end: u64) -> io::Result<()> {
+        self.0.flush_range(0, end as usize)
+    }
+}
+
+/// Nothing is mapped here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) enum Mapping {}
+
+#[cfg(not(target_os = "linux"))]
+impl Mapping {
+    pub(crate) fn prepare(&self, _: &File, _: u64, _: u64) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn sync_to(&self, _: u64) -> io::Result<()> {
+        match *self {}
     }
 }
 

@@ -119,7 +119,12 @@ impl Engine {
             && !self.is_journal_broken.load(Ordering::Relaxed)
         {
             match journal.append(kind, trace_id, span_id, json) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if journal.wants_room() {
+                        self.wake.call_to_tend();
+                    }
+                    return Ok(());
+                }
                 Err(JournalError::Closed) => return Err(FailureKind::Shutdown),
                 Err(error @ (JournalError::Full | JournalError::TooLarge { .. })) => {
                     self.said.warn("journal full", &format!("a span was not kept: {error}"));

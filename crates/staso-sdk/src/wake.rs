@@ -89,6 +89,12 @@ impl Wake {
         let _ = self.worker.set(thread);
     }
 
+    /// Lets the worker look at once at what it tends while it waits.
+    #[cold]
+    pub(crate) fn call_to_tend(&self) {
+        self.unpark();
+    }
+
     fn unpark(&self) {
         if let Some(worker) = self.worker.get() {
             worker.unpark();
@@ -103,8 +109,9 @@ impl Wake {
     }
 
     /// Sleeps until there is reason for a round. `answered`: the request the last round saw.
-    /// `is_idle`: there is nothing to do until a record or an open span comes.
-    pub(crate) fn wait(&self, answered: u64, interval: Duration, is_idle: bool) {
+    /// `is_idle`: there is nothing to do until a record or an open span comes. `tend` is done at
+    /// each waking.
+    pub(crate) fn wait(&self, answered: u64, interval: Duration, is_idle: bool, tend: impl Fn()) {
         let is_asked = || self.asked.load(Ordering::SeqCst) > answered || self.is_stopping();
         if is_idle {
             self.is_dormant.store(true, Ordering::SeqCst);
@@ -121,6 +128,7 @@ impl Wake {
             if left.is_zero() || is_full || is_asked() {
                 return;
             }
+            tend();
             std::thread::park_timeout(left);
         }
     }

@@ -88,7 +88,7 @@ impl Worker {
     fn work(mut self) {
         // The first records wait for company as all others do.
         let mut answered = 0;
-        self.engine.wake.wait(answered, self.engine.config.flush_interval, false);
+        self.wait(answered, self.engine.config.flush_interval, false);
         loop {
             let is_stopping = self.engine.wake.is_stopping();
             let asked = self.engine.wake.begin_round();
@@ -107,7 +107,18 @@ impl Worker {
             let interval = self.engine.config.flush_interval;
             let interval = if end == RoundEnd::Done { interval } else { interval.max(LEAST_WAIT) };
             let is_idle = end == RoundEnd::Done && self.engine.open.count() == 0;
-            self.engine.wake.wait(answered, interval, is_idle);
+            self.wait(answered, interval, is_idle);
+        }
+    }
+
+    fn wait(&self, answered: u64, interval: Duration, is_idle: bool) {
+        self.engine.wake.wait(answered, interval, is_idle, || self.make_room());
+    }
+
+    /// Makes room in the journal, so that the threads that record need not.
+    fn make_room(&self) {
+        if let Some(journal) = &self.engine.journal {
+            journal.stay_ahead();
         }
     }
 
@@ -123,6 +134,7 @@ impl Worker {
             }
             self.say_alive();
             self.announce();
+            self.make_room();
             let sent = match self.next_own() {
                 Ok(Some(batch)) => self.ship(&batch, None),
                 Ok(None) => match self.next_adopted() {
