@@ -110,6 +110,23 @@ def test_methods_and_other_callables(recorded: Recorded) -> None:
     assert all("self" not in span.input and "cls" not in span.input for span in recorded.spans)
 
 
+def test_the_place_told_is_the_authors_not_a_decorators(recorded: Recorded) -> None:
+    def plain(x: int) -> int:
+        return x
+
+    async def later(x: int) -> int:
+        return x
+
+    cached = functools.lru_cache(plain)
+    assert [st.agent(st.tool(plain))(1), st.tool(cached)(1), st.trace(cached, name=5)(1)] == [1] * 3  # type: ignore[call-overload]
+    assert asyncio.run(st.tool(functools.partial(st.tool(later), 1))()) == 1
+    assert [span.name for span in recorded.spans] == ["plain"] * 3 + ["5"] + ["later"] * 2
+    for span in recorded.spans:
+        code = later.__code__ if span.name == "later" else plain.__code__
+        place = (span.metadata["code.filepath"], span.metadata["code.lineno"])
+        assert place == (__file__, code.co_firstlineno)
+
+
 def test_capture_can_be_off(recorded: Recorded) -> None:
     @st.tool(capture_input=False, capture_output=False)
     def secret(password: str) -> str:

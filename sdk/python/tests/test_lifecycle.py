@@ -350,15 +350,10 @@ def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     launcher.write_text("#!/usr/bin/env python3\nraise SystemExit('itself')\n")
     server.symlink_to("/bin/echo")
     launcher.chmod(0o755)
-    command = [
-        sys.executable,
-        "-c",
-        "from staso._cli import main; raise SystemExit(main())",
-        "serve",
-    ]
+    command = [sys.executable, "-m", "staso", "serve"]
 
-    def run(path: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "PATH": path}
+    def run(path: str, **chosen: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "PATH": path, **chosen}
         return subprocess.run(
             command, env=environ, capture_output=True, text=True, timeout=60, check=False
         )
@@ -368,6 +363,15 @@ def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     missing = run(str(launcher.parent))
     assert missing.returncode == 127
     assert "pip install" in missing.stderr
+    mistaken = run(str(server.parent), STASO_SERVER_BIN="/no/such/program")
+    assert mistaken.returncode == 127
+    assert "STASO_SERVER_BIN=/no/such/program" in mistaken.stderr
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF")
+    broken.chmod(0o755)
+    refused = run(str(server.parent), STASO_SERVER_BIN=str(broken))
+    assert refused.returncode == 126
+    assert refused.stderr.count("\n") == 1
 
 
 def test_the_engine_is_heard_without_a_flush(

@@ -21,15 +21,28 @@ def main() -> int:
     """Run the server's binary with this command's arguments."""
     binary = find_binary()
     if binary is None:
-        print(_ADVICE, end="", file=sys.stderr)
+        print(_advice(), end="", file=sys.stderr)
         return 127
     arguments = [binary, *sys.argv[1:]]
     if os.name == "posix":
         sys.stdout.flush()
-        os.execv(binary, arguments)
+        try:
+            os.execv(binary, arguments)
+        except OSError as error:  # built for another machine, or cut short
+            print(f"staso: {binary} does not run: {error.strerror}", file=sys.stderr)
+            return 126
     import subprocess
 
     return subprocess.call(arguments)
+
+
+def _advice() -> str:
+    chosen = os.environ.get("STASO_SERVER_BIN")
+    if chosen:
+        return (
+            f"staso: STASO_SERVER_BIN={chosen} is not the server's program: correct or unset it\n"
+        )
+    return _ADVICE
 
 
 def find_binary() -> str | None:

@@ -29,6 +29,7 @@ else:
 
 _VAR_POSITIONAL, _KEYWORD_ONLY, _VAR_KEYWORD = 2, 3, 4
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+_LAYERS = 100  # decorators on one function; more is an object that has every attribute
 
 
 @overload
@@ -148,7 +149,7 @@ def _wrap(
         skips_first = bool(parameters) and parameters[0][0] in ("self", "cls")
     if skips_first and parameters and parameters[0][1] < _VAR_POSITIONAL:
         parameters = parameters[1:]
-    label = name or _label(fn)
+    label = str(name) if name else _label(fn)
     attributes = _attributes(fn, kind, label, tags, metadata)
     agent_id = generate_agent_id(label) if kind is SpanKind.AGENT else None
     plan = Plan(label, kind, parameters, skips_first, agent_id, attributes, capture_input)
@@ -170,6 +171,16 @@ def _code_of(fn: Any) -> Any:
     return getattr(fn, "__code__", None)
 
 
+def _innermost(fn: Any) -> Any:
+    """Find the function under partials and other decorators: where its author would look for it."""
+    for _ in range(_LAYERS):
+        inner = fn.func if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)
+        if not callable(inner):
+            break
+        fn = inner
+    return fn
+
+
 def _flavour(fn: Any) -> int:
     code = _code_of(fn)
     flags: int = code.co_flags if code is not None else 0
@@ -178,7 +189,7 @@ def _flavour(fn: Any) -> int:
 
 def _attributes(fn: Any, kind: SpanKind, label: str, tags: Any, metadata: Any) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
-    code = _code_of(fn)
+    code = _code_of(_innermost(fn))
     if code is not None:
         attributes["code.filepath"] = code.co_filename
         attributes["code.lineno"] = code.co_firstlineno
