@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
 use staso_journal::{Home, ServerInfo};
-use staso_server::view::misc::ErrorBody;
+use staso_server::view::refusal::ErrorBody;
 
 use crate::environment;
 use crate::output::WithHint as _;

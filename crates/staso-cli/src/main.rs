@@ -23,10 +23,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 struct Cli {
     /// The state directory: journal, server.json, data [default: $STASO_HOME, else the XDG state
     /// directory]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     home: Option<PathBuf>,
     /// The configuration file [default: staso.toml in the state directory, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Places")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,

@@ -13,8 +13,14 @@ use crate::output::WithHint as _;
 use crate::settings::Place;
 use crate::{environment, output};
 
+/// Where the settings without a flag are.
+const MORE: &str = "Every setting can also stand in staso.toml or in the environment (STASO_PORT); \
+                    flags win. `staso config show --origins` lists them all.\n\
+                    STASO_LOG sets what is logged: error, warn, info (the default), debug.";
+
 /// What `serve` can be told.
 #[derive(Debug, Args)]
+#[command(after_help = MORE)]
 pub(crate) struct ServeArgs {
     /// The address to listen on; this build serves the loopback only [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]

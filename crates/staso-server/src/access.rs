@@ -117,7 +117,10 @@ fn is_proxy_header(name: &HeaderName) -> bool {
 /// Whether the request carries the token of `server.json`, which only this user can read.
 fn has_token(rules: &AccessRules, headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let bearer = text(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+    // The name of a scheme is the same in any case.
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = bearer.map(|(_, token)| token);
     let sent = text(HeaderName::from_static("x-api-key")).or(bearer).unwrap_or_default();
     !rules.token.is_empty() && is_same(sent.as_bytes(), rules.token.as_bytes())
 }
@@ -240,6 +243,8 @@ mod tests {
             let key = |header, key| outcome(&[("host", "localhost"), (name, "x"), (header, key)]);
             assert_eq!(key("x-api-key", "t0ken"), 200);
             assert_eq!(key("authorization", "Bearer t0ken"), 200);
+            assert_eq!(key("authorization", "bearer t0ken"), 200);
+            assert_eq!(key("authorization", "Basic t0ken"), 401);
             assert_eq!(key("x-api-key", "t0keN"), 401);
             assert_eq!(key("x-api-key", ""), 401);
         }

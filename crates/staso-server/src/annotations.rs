@@ -23,8 +23,8 @@ use crate::view::annotation::{self, Annotation, AnnotationList, NewAnnotation};
     params(("trace_id" = String, Path), WorkspaceParams),
     request_body = NewAnnotation,
     responses((status = 201, body = Annotation),
-              (status = 400, description = "not JSON", body = crate::view::misc::ErrorBody),
-              (status = 422, description = "the value is not of its type", body = crate::view::misc::ErrorBody)))]
+              (status = 400, description = "not JSON", body = crate::view::refusal::ErrorBody),
+              (status = 422, description = "the value is not of its type", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     PathParams(trace_id): PathParams<String>,
@@ -34,8 +34,10 @@ pub(crate) async fn create(
     if app.stop.is_cancelled() {
         return Err(ApiError::stopping());
     }
-    let body = body.map_err(|rejection| {
-        ApiError::new(rejection.status(), "bad_body", rejection.body_text())
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large("the annotation is too large")
+            .hint("an annotation takes up to 1 MiB; put long texts into spans"),
+        status => ApiError::new(status, "bad_body", rejection.body_text()),
     })?;
     let trace_id = writable_trace_id(&trace_id);
     let workspace = match params.workspace {
@@ -69,7 +71,8 @@ fn writable_trace_id(text: &str) -> TraceId {
     text.parse().unwrap_or_else(|_| TraceId::from_foreign_text(text))
 }
 
-/// The annotations of a trace, oldest first; those of a trace not yet known too.
+/// The annotations of a trace, oldest first; those of a trace not yet known too. Without a
+/// workspace, those of every workspace.
 #[utoipa::path(get, path = "/v1/traces/{trace_id}/annotations", tag = "annotations",
     params(("trace_id" = String, Path), WorkspaceParams),
     responses((status = 200, body = AnnotationList)))]
@@ -78,31 +81,48 @@ pub(crate) async fn list(
     PathParams(trace_id): PathParams<String>,
     Params(params): Params<WorkspaceParams>,
 ) -> Result<Json<AnnotationList>, ApiError> {
-    let notes = app.store.annotations(&params.workspace(), &writable_trace_id(&trace_id)).await?;
+    let trace_id = writable_trace_id(&trace_id);
+    let mut notes = Vec::new();
+    for workspace in asked_workspaces(&app, params).await? {
+        notes.extend(app.store.annotations(&workspace, &trace_id).await?);
+    }
+    notes.sort_by_key(|note| note.created_ns);
     Ok(Json(AnnotationList { annotations: annotation::all(&notes) }))
 }
 
-/// Deletes one annotation.
+/// The workspace that a request names, or all: existing clients never name one.
+async fn asked_workspaces(app: &App, params: WorkspaceParams) -> Result<Vec<String>, ApiError> {
+    match params.workspace {
+        None => Ok(homeless::candidates(app).await?),
+        named => Ok(vec![params::workspace(named)]),
+    }
+}
+
+/// Deletes one annotation. Without a workspace it is looked for in all of them.
 #[utoipa::path(delete, path = "/v1/annotations/{id}", tag = "annotations",
     params(("id" = String, Path), WorkspaceParams),
     responses((status = 204, description = "gone"),
-              (status = 404, description = "there is none", body = crate::view::misc::ErrorBody)))]
+              (status = 404, description = "there is none", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     PathParams(id): PathParams<String>,
     Params(params): Params<WorkspaceParams>,
 ) -> Result<StatusCode, ApiError> {
-    let workspace = params.workspace();
     let id: AnnotationId = id.parse().map_err(|_| {
         ApiError::bad_request("bad_id", "not an annotation id").hint("annotation ids are UUIDs")
     })?;
-    match app.store.delete_annotation(&workspace, &id).await? {
-        Some(trace_id) => {
+    let mut was_there = false;
+    for workspace in asked_workspaces(&app, params).await? {
+        if let Some(trace_id) = app.store.delete_annotation(&workspace, &id).await? {
             app.hub.mark([(workspace, trace_id)]);
-            Ok(StatusCode::NO_CONTENT)
+            was_there = true;
         }
-        None => Err(ApiError::not_found("there is no such annotation in this workspace")),
     }
+    if was_there {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::not_found("there is no such annotation")
+        .hint("it may be deleted already, or belong to another workspace"))
 }
 
 impl From<AnnotationError> for ApiError {

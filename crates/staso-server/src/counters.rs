@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::view::Int64;
-use crate::view::misc::IngestHealth;
+use crate::view::health::IngestHealth;
 
 /// What was taken in and what was refused since the start.
 #[derive(Debug, Default)]

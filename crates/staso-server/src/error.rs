@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use staso_store::StoreError;
 
-use crate::view::misc::{ErrorBody, ErrorDetail};
+use crate::view::refusal::{ErrorBody, ErrorDetail};
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]

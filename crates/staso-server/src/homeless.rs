@@ -38,19 +38,24 @@ impl Awaited {
     }
 }
 
-/// The workspace of a trace, wherever it is; the default one while it is nowhere.
+/// Where to put an annotation of this trace: the workspace it is in; the default one while it is
+/// nowhere, and then its arrival is awaited.
 pub(crate) async fn workspace_of(app: &App, trace_id: &TraceId) -> Result<String, StoreError> {
     let now_ns = app.clock.now_ns();
-    let default = DEFAULT_WORKSPACE.to_owned();
-    let others = app.store.workspaces().await?.into_iter().map(|row| row.slug);
-    let others = others.filter(|slug| *slug != default).take(MAX_WORKSPACES);
-    for workspace in std::iter::once(default.clone()).chain(others) {
+    for workspace in candidates(app).await? {
         if app.store.trace_row(&workspace, trace_id, now_ns).await?.is_some() {
             return Ok(workspace);
         }
     }
     app.awaited.add(*trace_id);
-    Ok(default)
+    Ok(DEFAULT_WORKSPACE.to_owned())
+}
+
+/// The workspaces where something without a named one is looked for, the default one first.
+pub(crate) async fn candidates(app: &App) -> Result<Vec<String>, StoreError> {
+    let others = app.store.workspaces().await?.into_iter().map(|row| row.slug);
+    let others = others.filter(|slug| slug != DEFAULT_WORKSPACE).take(MAX_WORKSPACES);
+    Ok(std::iter::once(DEFAULT_WORKSPACE.to_owned()).chain(others).collect())
 }
 
 /// Moves what was waiting for these traces to where they have arrived.

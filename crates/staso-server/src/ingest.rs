@@ -5,6 +5,7 @@
 //! after receiving runs as a task of its own: a client that hangs up, or is answered 429 because
 //! time is up, does not stop a write half-way; its resend meets the receipt.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::body::{self, Encoding, Share};
 use crate::error::ApiError;
 use crate::homeless;
 use crate::params::DEFAULT_WORKSPACE;
-use crate::view::misc::{IngestAnswer, Repaired};
+use crate::view::receipt::{IngestAnswer, Repaired};
 
 /// How long a batch may take from its last byte to its answer; clients give up at 5 s.
 const ANSWER_WITHIN: Duration = Duration::from_millis(3_700);
@@ -71,11 +72,11 @@ struct Ready {
         description = "{\"traces\": [...], \"processes\": [...]}"),
     responses(
         (status = 200, body = IngestAnswer),
-        (status = 400, description = "not JSON, or no traces", body = crate::view::misc::ErrorBody),
-        (status = 413, description = "over a limit; says which", body = crate::view::misc::ErrorBody),
-        (status = 429, description = "too busy; Retry-After says when", body = crate::view::misc::ErrorBody),
+        (status = 400, description = "not JSON, or no traces", body = crate::view::refusal::ErrorBody),
+        (status = 413, description = "over a limit; says which", body = crate::view::refusal::ErrorBody),
+        (status = 429, description = "too busy; Retry-After says when", body = crate::view::refusal::ErrorBody),
         (status = 503, description = "disk full or shutting down; Retry-After says when",
-         body = crate::view::misc::ErrorBody)))]
+         body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let result = match receive(&app, &head.headers, body).await {
@@ -220,7 +221,8 @@ fn to_batch(
     let processes = decoded.processes.iter().map(|sign| ProcessSign {
         process_id: sign.process_id,
         sign: match sign.state {
-            ProcessState::Alive { at_ns } => Sign::Alive(at_ns),
+            // A clock that runs ahead must not keep a dead process alive.
+            ProcessState::Alive { at_ns } => Sign::Alive(at_ns.min(received_ns)),
             ProcessState::Goodbye => Sign::Goodbye(received_ns),
         },
     });
@@ -236,12 +238,15 @@ fn to_batch(
 }
 
 /// Appends a batch, after its signs of life: those name a process and no workspace, and without
-/// keys to tie a process to one, they count in every workspace.
+/// keys to tie a process to one, they count in every workspace, those that the batch makes included.
 pub(crate) async fn commit(app: &App, batch: Batch) -> Result<Appended, StoreError> {
     if !batch.processes.is_empty() {
-        let others = app.store.workspaces().await?.into_iter().map(|row| row.slug);
-        let others = others.filter(|slug| *slug != batch.workspace).take(MAX_SIGN_WORKSPACES);
-        let appends = others.map(|workspace| {
+        let known = app.store.workspaces().await?.into_iter().map(|row| row.slug);
+        // First those of its own spans: they must not fall behind the bound.
+        let own: BTreeSet<String> = batch.spans.iter().map(|span| span.workspace.clone()).collect();
+        let known = known.filter(|slug| !own.contains(slug)).collect::<Vec<_>>();
+        let others = own.into_iter().chain(known).filter(|slug| *slug != batch.workspace);
+        let appends = others.take(MAX_SIGN_WORKSPACES).map(|workspace| {
             app.store.append(Batch {
                 workspace,
                 processes: batch.processes.clone(),

@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
-use crate::view::{annotation, misc, skeleton, span, trace};
+use crate::view::{annotation, change, skeleton, span, trace};
 use crate::{annotations, ingest, live, params, queries, setup};
 
 #[derive(OpenApi)]
@@ -36,7 +36,7 @@ use crate::{annotations, ingest, live, params, queries, setup};
         span::Span,
         skeleton::Skeleton,
         annotation::Annotation,
-        misc::LiveChange,
+        change::LiveChange,
         params::SortParam,
     )),
     tags(

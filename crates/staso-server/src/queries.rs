@@ -19,7 +19,8 @@ use crate::params::{
     self, FacetParams, ListParams, Params, PathParams, TraceParams, WorkspaceParams,
 };
 use crate::view::Int64;
-use crate::view::misc::{FacetList, FacetValue, Health, StoreHealth, Workspace, WorkspaceList};
+use crate::view::catalog::{FacetList, FacetValue, Workspace, WorkspaceList};
+use crate::view::health::{Health, StoreHealth};
 use crate::view::skeleton::Skeleton;
 use crate::view::span::Span;
 use crate::view::trace::{TraceAnswer, TraceList, TraceRow};
@@ -30,7 +31,7 @@ const MANY_SPANS: usize = 500;
 /// One page of traces.
 #[utoipa::path(get, path = "/api/traces", tag = "query", params(ListParams),
     responses((status = 200, body = TraceList),
-              (status = 400, description = "a parameter makes no sense", body = crate::view::misc::ErrorBody)))]
+              (status = 400, description = "a parameter makes no sense", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn traces(
     State(app): State<Arc<App>>,
     Params(params): Params<ListParams>,
@@ -90,7 +91,7 @@ pub(crate) fn newest(workspace: &str, limit: usize, now_ns: i64) -> TraceQuery {
 #[utoipa::path(get, path = "/api/traces/{trace_id}", tag = "query",
     params(("trace_id" = String, Path), TraceParams),
     responses((status = 200, body = TraceAnswer),
-              (status = 404, description = "not known", body = crate::view::misc::ErrorBody)))]
+              (status = 404, description = "not known", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn trace(
     State(app): State<Arc<App>>,
     PathParams(trace_id): PathParams<String>,
@@ -105,7 +106,7 @@ pub(crate) async fn trace(
 #[utoipa::path(get, path = "/api/traces/{trace_id}/skeleton", tag = "query",
     params(("trace_id" = String, Path), WorkspaceParams),
     responses((status = 200, body = Skeleton),
-              (status = 404, description = "not known", body = crate::view::misc::ErrorBody)))]
+              (status = 404, description = "not known", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn skeleton(
     State(app): State<Arc<App>>,
     PathParams(trace_id): PathParams<String>,
@@ -151,7 +152,7 @@ async fn rendered<T: Serialize>(
 #[utoipa::path(get, path = "/api/spans/{trace_id}/{span_id}", tag = "query",
     params(("trace_id" = String, Path), ("span_id" = String, Path), WorkspaceParams),
     responses((status = 200, body = Span),
-              (status = 404, description = "not known", body = crate::view::misc::ErrorBody)))]
+              (status = 404, description = "not known", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn span(
     State(app): State<Arc<App>>,
     PathParams((trace_id, span_id)): PathParams<(String, String)>,
@@ -175,7 +176,7 @@ pub(crate) async fn span(
 /// How often each value of a field occurs among the traces that match.
 #[utoipa::path(get, path = "/api/facets", tag = "query", params(FacetParams),
     responses((status = 200, body = FacetList),
-              (status = 400, description = "a parameter makes no sense", body = crate::view::misc::ErrorBody)))]
+              (status = 400, description = "a parameter makes no sense", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn facets(
     State(app): State<Arc<App>>,
     Params(params): Params<FacetParams>,

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::params::{self, DEFAULT_WORKSPACE, Params};
-use crate::view::misc::SetupAnswer;
+use crate::view::receipt::SetupAnswer;
 
 /// What a client says of itself. Existing clients send more than we read; it is not refused.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -27,7 +27,7 @@ pub(crate) struct SetupParams {
 /// Says whether a client's settings work.
 #[utoipa::path(get, path = "/v1/setup/validate", tag = "ingest", params(SetupParams),
     responses((status = 200, body = SetupAnswer),
-              (status = 404, description = "no such workspace", body = crate::view::misc::ErrorBody)))]
+              (status = 404, description = "no such workspace", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn validate(
     State(app): State<Arc<App>>,
     Params(params): Params<SetupParams>,

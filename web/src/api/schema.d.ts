@@ -155,7 +155,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Deletes one annotation. */
+        /** Deletes one annotation. Without a workspace it is looked for in all of them. */
         delete: operations["remove"];
         options?: never;
         head?: never;
@@ -208,7 +208,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The annotations of a trace, oldest first; those of a trace not yet known too. */
+        /**
+         * The annotations of a trace, oldest first; those of a trace not yet known too. Without a
+         *     workspace, those of every workspace.
+         */
         get: operations["list"];
         put?: never;
         /**
@@ -372,7 +375,7 @@ export interface components {
             busy: components["schemas"]["Int64"];
             /** @description Batches taken from the journal. */
             journal_batches: components["schemas"]["Int64"];
-            /** @description Journal segments set aside because they were damaged. */
+            /** @description Batches and segments of the journal that were set aside because nobody can read them. */
             journal_damaged: components["schemas"]["Int64"];
             /** @description Batches whose idempotency key was seen before with another body. */
             key_reused: components["schemas"]["Int64"];

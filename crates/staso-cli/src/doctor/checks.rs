@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use staso_journal::{Home, ServerInfo, unreadable};
-use staso_server::view::misc::Health;
+use staso_server::view::health::Health;
 
 use super::Finding;
 use crate::client::Client;

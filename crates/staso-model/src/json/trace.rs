@@ -207,7 +207,11 @@ impl Decoder<'_, '_> {
     fn processes(&mut self, raw: Option<Raw<'_>>) -> Result<(), DecodeError> {
         let limit = self.ctx.limits.max_annotations;
         let mut mender = self.mender();
-        for element in elements(raw.unwrap_or_default()) {
+        let list = raw.unwrap_or(b"null");
+        if !is_array(list) && list != b"null" {
+            mender.mark("processes", "not an array: ignored");
+        }
+        for element in elements(list) {
             if self.batch.processes.len() == limit {
                 return Err(DecodeError::TooManyEntries { what: "processes", limit });
             }

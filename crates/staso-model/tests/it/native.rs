@@ -360,6 +360,13 @@ fn processes_speak() {
     assert_eq!(states, [alive, ProcessState::Goodbye]);
 }
 
+#[test]
+fn processes_that_are_no_list_are_named() {
+    let batch = decode(r#"{"traces": [], "processes": {"id": "p"}}"#);
+    assert_eq!(batch.repairs.len(), 1);
+    assert_eq!(batch.repairs[0].problem, "not an array: ignored");
+}
+
 pub(crate) fn annotation_context() -> AnnotationContext<'static> {
     AnnotationContext {
         workspace: "w",

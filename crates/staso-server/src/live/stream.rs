@@ -17,7 +17,7 @@ use super::{Catch, Entry};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::params::{Params, WorkspaceParams};
-use crate::view::misc::{ChangeKind, LiveChange};
+use crate::view::change::{ChangeKind, LiveChange};
 
 /// Silence after which a comment keeps the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ struct Listener {
     responses(
         (status = 200, description = "server-sent events; the data of `trace` events is a LiveChange",
          body = LiveChange, content_type = "text/event-stream"),
-        (status = 503, description = "too many listeners", body = crate::view::misc::ErrorBody)))]
+        (status = 503, description = "too many listeners", body = crate::view::refusal::ErrorBody)))]
 pub(crate) async fn live(
     State(app): State<Arc<App>>,
     Params(params): Params<WorkspaceParams>,

@@ -6,7 +6,11 @@
 
 pub mod annotation;
 pub mod attributes;
-pub mod misc;
+pub mod catalog;
+pub mod change;
+pub mod health;
+pub mod receipt;
+pub mod refusal;
 pub mod skeleton;
 pub mod span;
 pub mod trace;

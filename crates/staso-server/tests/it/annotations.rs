@@ -74,7 +74,8 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
     }
     let path = format!("/v1/traces/{TRACE}/annotations");
     assert_eq!(fixture.post(&path, &[], b"{not json").status, 400);
-    assert_eq!(fixture.post(&path, &[], &vec![b' '; 2 << 20]).status, 413);
+    let large = fixture.post(&path, &[], &vec![b' '; 2 << 20]);
+    assert_eq!((large.status, large.code().as_str()), (413, "too_large"));
 }
 
 #[test]
@@ -104,7 +105,13 @@ fn without_a_workspace_one_goes_where_its_trace_is_or_will_be() {
         notes.iter().map(|note| note["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names("?workspace=team-a"), ["before", "after"]);
-    assert_eq!(names(""), Vec::<String>::new(), "none is left behind");
+    assert_eq!(names("?workspace=default"), Vec::<String>::new(), "none is left behind");
+    assert_eq!(names(""), ["before", "after"], "without a workspace, wherever they are");
     let rows = fixture.read("/api/traces?workspace=team-a");
     assert_eq!(rows["traces"][0]["annotations"].as_array().unwrap().len(), 2);
+    let id = rows["traces"][0]["annotations"][0]["id"].as_str().unwrap().to_owned();
+    let delete = |path: &str| http::call(fixture.address(), "DELETE", path, &[], b"").status;
+    assert_eq!(delete(&format!("/v1/annotations/{id}?workspace=default")), 404);
+    assert_eq!(delete(&format!("/v1/annotations/{id}")), 204);
+    assert_eq!(names(""), ["after"]);
 }

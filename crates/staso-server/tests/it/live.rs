@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use crate::fixture::{Fixture, TRACE, batch_of};
+use crate::fixture::{Fixture, NOON_NS, TRACE, batch_of};
 use crate::http::Connection;
 
 /// A listener that reads events.
@@ -15,7 +15,7 @@ struct Listener(Connection);
 struct Event {
     name: String,
     id: String,
-    data: serde_json::Value,
+    data: Json,
 }
 
 impl Listener {
@@ -120,10 +120,10 @@ fn annotations_and_deletions_are_changes() {
 fn a_process_that_falls_silent_is_a_change_too() {
     let fixture = Fixture::new();
     let process = "11111111-2222-4333-8444-555555555555";
-    let body = json!({"processes": [{"id": process, "alive_ns": crate::fixture::NOON_NS}],
+    let body = json!({"processes": [{"id": process, "alive_ns": NOON_NS}],
         "traces": [{"trace_id": TRACE, "spans": [
             {"span_id": "00f067aa0ba902b7", "name": "open", "provisional": true,
-             "process_id": process, "start_ns": crate::fixture::NOON_NS}]}]});
+             "process_id": process, "start_ns": NOON_NS}]}]});
     let mut listener = Listener::open(&fixture, "/api/live", None);
     listener.next().unwrap();
     fixture.accept("k", &body);
@@ -150,4 +150,30 @@ fn the_stream_ends_with_the_server() {
     listener.next().unwrap();
     fixture.stop();
     assert_eq!(listener.next(), None);
+}
+
+/// An open span in a workspace of its own, with this sign of its process; answers the run state.
+fn state_with(sign: Json, pass: Duration) -> Json {
+    let fixture = Fixture::new();
+    let process = "6f1c3a52-9d0e-4b7a-8f21-0c5d6e7f8a9b";
+    let mut sign = sign;
+    sign["id"] = process.into();
+    let body = json!({"processes": [sign], "traces": [{"trace_id": TRACE, "workspace_slug": "new",
+        "spans": [{"span_id": "00f067aa0ba902b7", "name": "n", "start_ns": NOON_NS,
+                   "provisional": true, "process_id": process}]}]});
+    fixture.accept("k", &body);
+    fixture.clock.advance(pass);
+    fixture.read(&format!("/api/traces/{TRACE}?workspace=new"))["trace"]["state"].clone()
+}
+
+#[test]
+fn a_goodbye_counts_in_a_workspace_that_its_own_batch_makes() {
+    assert_eq!(state_with(json!({"goodbye": true}), Duration::ZERO), "interrupted");
+}
+
+#[test]
+fn a_clock_that_runs_ahead_keeps_no_process_alive() {
+    let ahead = json!({"alive_ns": NOON_NS + 1_000_000_000_000_000_000});
+    let later = Duration::from_secs(61);
+    assert_eq!(state_with(ahead, later), "stalled");
 }
