@@ -192,8 +192,8 @@ def test_a_keyboard_interrupt_inside_a_repr_is_not_lost() -> None:
                 raise KeyboardInterrupt
             return "slow"
 
-    # A program started in the background of a script inherits an ignored SIGINT, and then there is no
-    # interrupt to give back.
+    # A program started in the background of a script inherits an ignored SIGINT, and then there is
+    # no interrupt to give back.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with testing.capture() as recorded, pytest.raises(KeyboardInterrupt):
