@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use staso_journal::{Home, ServerInfo};
 use staso_store::{Store, StoreError};
@@ -24,6 +25,9 @@ use crate::live::{self, Hub};
 
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
 const MAX_LIVE_LISTENERS: usize = 128;
+
+/// How long a server on the same machine may take to accept a connection.
+const OTHER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,17 @@ pub enum ServeError {
         path: PathBuf,
         /// What the store says.
         source: StoreError,
+    },
+    /// Another server lives in the state directory: both would take from its journal, and programs
+    /// would find only one of them.
+    #[error("a server at {url} (process {pid}) already serves the state directory {}", home.display())]
+    Announced {
+        /// The state directory.
+        home: PathBuf,
+        /// Where the other one listens.
+        url: String,
+        /// The other one's process.
+        pid: u32,
     },
     /// `server.json` cannot be written.
     #[error("cannot announce the server in {}", path.display())]
@@ -80,8 +95,11 @@ impl ServeError {
                  port, 0 a free one"
             }
             Self::Store { .. } => {
-                "one server owns a data directory; stop the other one, or give this one its own \
-                 with --data-dir"
+                "one server owns a data directory; stop the other one, or give this one a state \
+                 directory of its own with --home"
+            }
+            Self::Announced { .. } => {
+                "stop the other one, or give this one a state directory of its own with --home"
             }
             Self::Announce { .. } => {
                 "make the state directory writable, or set STASO_HOME to one that is"
@@ -148,6 +166,7 @@ impl Server {
             stats.map_err(|source| ServeError::Store { path: config.data_dir(), source })?;
 
         let home = Home::new(config.home.clone());
+        refuse_second_server(&home, address)?;
         let info = announcement(address, clock.now_ns());
         let app = Arc::new(new_app(config, store, clock, &info, stats.last_sequence));
         info.write(&home)
@@ -208,6 +227,23 @@ fn refuse_open_doors(config: &Config) -> Result<(), ServeError> {
     } else {
         Err(ServeError::NotLoopback { host: config.host })
     }
+}
+
+/// One state directory has one server. An announcement counts while its process lives and somebody
+/// else listens where it says: after a crash another program may have the number or the port, not
+/// both.
+fn refuse_second_server(home: &Home, own: SocketAddr) -> Result<(), ServeError> {
+    let Some(other) = ServerInfo::read(home) else { return Ok(()) };
+    let address: Option<SocketAddr> =
+        other.url.strip_prefix("http://").and_then(|text| text.parse().ok());
+    // Where we listen ourselves by now, nobody else does.
+    let is_listening = address
+        .filter(|address| address.port() != own.port())
+        .is_some_and(|it| std::net::TcpStream::connect_timeout(&it, OTHER_ANSWERS_WITHIN).is_ok());
+    if other.pid == std::process::id() || !is_listening {
+        return Ok(());
+    }
+    Err(ServeError::Announced { home: home.path().to_owned(), url: other.url, pid: other.pid })
 }
 
 fn announcement(address: SocketAddr, started_ns: i64) -> ServerInfo {

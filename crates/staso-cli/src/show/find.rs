@@ -30,6 +30,10 @@ impl Source {
     ) -> anyhow::Result<Self> {
         match data_dir {
             None => Ok(Self::Server(Client::find(url, &place.home()?)?)),
+            Some(dir) if !dir.is_dir() => {
+                Err(anyhow!("there is no data directory {}", dir.display()))
+                    .hint("`staso doctor` says where it is")
+            }
             Some(dir) => Offline::open(dir)
                 .map(Self::Directory)
                 .map_err(anyhow::Error::new)

@@ -122,3 +122,33 @@ fn what_is_wrong_is_named_with_a_remedy_and_a_failing_code() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("does not answer"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_state_directory_has_one_server_whatever_its_data_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let server = Serving::start(&home);
+    let announced = std::fs::read(home.join("server.json")).unwrap();
+    let other = dir.path().join("other").display().to_string();
+    let output = run(&home, &["serve", "--port", "0", "--data-dir", &other]);
+    let complaint = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(complaint.contains("already serves the state directory"), "{complaint}");
+    assert!(complaint.contains("--home"), "{complaint}");
+    assert_eq!(std::fs::read(home.join("server.json")).unwrap(), announced);
+    server.kill();
+    Serving::start(&home).terminate();
+}
+
+#[cfg(unix)]
+#[test]
+fn an_announcement_that_nobody_stands_behind_holds_no_server_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    // This test's process lives, and nobody listens there.
+    let pid = std::process::id();
+    let stale = format!("{{\"url\": \"http://127.0.0.1:1\", \"pid\": {pid}, \"token\": \"t\"}}");
+    std::fs::write(home.join("server.json"), stale).unwrap();
+    Serving::start(&home).terminate();
+}

@@ -83,7 +83,7 @@ fn what_cannot_be_found_is_said_with_the_next_step() {
         (vec!["show", "zebra-crossing"], "not a trace id"),
         (vec!["show", "0af7651916"], "no recent trace begins with"),
         (vec!["show", TRACE], "no trace"),
-        (vec!["show", "latest", "--data-dir", "/nowhere"], "is not a directory"),
+        (vec!["show", "latest", "--data-dir", "/nowhere"], "there is no data directory /nowhere"),
     ] {
         let told = complaint(&server.home, &args);
         assert!(told.contains(words), "{args:?}: {told}");
