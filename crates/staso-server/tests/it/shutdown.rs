@@ -13,7 +13,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     let first = fixture.take_server();
     let error = fixture.try_start().unwrap_err();
     assert!(matches!(error, ServeError::Store { .. }), "{error}");
-    assert!(error.hint().contains("--data-dir"));
+    assert!(error.hint().contains("--home"));
     fixture.runtime.block_on(first.stop()).unwrap();
     fixture.start();
 }
