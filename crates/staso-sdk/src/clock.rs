@@ -19,6 +19,12 @@ impl TraceClock {
         Self { wall_ns: wall_ns(), mono_ns: mono_ns() }
     }
 
+    /// Reads the wall clock only; `mono_ns` is a reading of [`mono_ns`] just made.
+    #[must_use]
+    pub fn start_at(mono_ns: u64) -> Self {
+        Self { wall_ns: wall_ns(), mono_ns }
+    }
+
     /// Now, Unix nanoseconds on this trace's clock; never earlier than its start.
     #[must_use]
     pub fn now_ns(&self) -> i64 {

@@ -5,6 +5,9 @@
 //! out by identity, never by token, so that code which closes things in another context or in
 //! another order gets no error, at worst another parent.
 
+use std::ffi::c_int;
+#[cfg(unix)]
+use std::ffi::{CStr, c_void};
 use std::sync::Arc;
 
 use pyo3::ffi;
@@ -43,8 +46,17 @@ pub(crate) struct Scope {
     pub(crate) previous: Option<Py<PyAny>>,
 }
 
-/// The variable's methods, bound once: calling them is the stable ABI's only way to it.
+type GetVariable =
+    unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut *mut ffi::PyObject) -> c_int;
+type SetVariable =
+    unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+/// The variable, and the two ways to it: the interpreter's own functions where it has them under
+/// the names they have had since 3.7, else the variable's methods, which are within the stable ABI
+/// but cost a call of a Python object each.
 struct Variable {
+    variable: Py<PyAny>,
+    functions: Option<(GetVariable, SetVariable)>,
     get: Py<PyAny>,
     set: Py<PyAny>,
 }
@@ -59,16 +71,49 @@ fn variable(py: Python<'_>) -> PyResult<&'static Variable> {
         Ok(Variable {
             get: variable.getattr("get")?.unbind(),
             set: variable.getattr("set")?.unbind(),
+            functions: functions(),
+            variable: variable.unbind(),
         })
     })
+}
+
+/// `PyContextVar_Get` and `PyContextVar_Set`, looked up because the stable ABI does not list them.
+#[cfg(unix)]
+fn functions() -> Option<(GetVariable, SetVariable)> {
+    let find = |name: &CStr| {
+        // SAFETY: plain look-up among the loaded libraries by a name that ends with null.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        (!found.is_null()).then_some(found)
+    };
+    let (get, set) = (find(c"PyContextVar_Get")?, find(c"PyContextVar_Set")?);
+    // SAFETY: these are the signatures of the functions of these names in every CPython since 3.7.1.
+    unsafe {
+        Some((
+            std::mem::transmute::<*mut c_void, GetVariable>(get),
+            std::mem::transmute::<*mut c_void, SetVariable>(set),
+        ))
+    }
+}
+
+#[cfg(not(unix))]
+fn functions() -> Option<(GetVariable, SetVariable)> {
+    None
 }
 
 /// The innermost entry of this execution context.
 pub(crate) fn current(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let variable = variable(py).ok()?;
-    // SAFETY: `get` is a live callable, and the interpreter is attached.
+    // SAFETY: the variable and its method are live, the interpreter is attached, and both ways give
+    // a reference of our own or null with an exception set.
     let entry = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyObject_CallNoArgs(variable.get.as_ptr()))
+        let mut entry = std::ptr::null_mut();
+        match variable.functions {
+            Some((get, _)) => {
+                get(variable.variable.as_ptr(), std::ptr::null_mut(), &raw mut entry);
+            }
+            None => entry = ffi::PyObject_CallNoArgs(variable.get.as_ptr()),
+        }
+        Bound::from_owned_ptr_or_err(py, entry)
     };
     entry.ok().filter(|entry| !entry.is_none())
 }
@@ -76,11 +121,14 @@ pub(crate) fn current(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 /// Makes `entry` the innermost one.
 pub(crate) fn set_current(py: Python<'_>, entry: Option<&Bound<'_, PyAny>>) {
     let Ok(variable) = variable(py) else { return };
-    // SAFETY: the callable and its one argument are live, the list of arguments ends with null.
+    // SAFETY: variable, callable and entry are live, the list of arguments ends with null.
     unsafe {
         let entry = entry.map_or_else(|| ffi::Py_None(), Bound::as_ptr);
         let null = std::ptr::null_mut::<ffi::PyObject>();
-        let token = ffi::PyObject_CallFunctionObjArgs(variable.set.as_ptr(), entry, null);
+        let token = match variable.functions {
+            Some((_, set)) => set(variable.variable.as_ptr(), entry),
+            None => ffi::PyObject_CallFunctionObjArgs(variable.set.as_ptr(), entry, null),
+        };
         if token.is_null() {
             ffi::PyErr_Clear();
         } else {

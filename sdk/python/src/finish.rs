@@ -165,7 +165,7 @@ fn write_attributes(
     }
     walker.leave_path();
     if is_root {
-        walker.items(&recorder.root_attributes(), is_first);
+        walker.items(recorder.root_attributes(), is_first);
     }
     walker.raw(b"}");
 }
@@ -259,7 +259,12 @@ impl<'t> Texts<'t> {
         let tells_errors = recorder.capture.allows_all() && status.is_error();
         let error_message = tells_errors.then(|| error_message(py, payload)).flatten();
         let error_message = error_message.map(|text| walker.plain_field("error_message", text));
+        let (tells_as_is, limit) = (!walker.is_redacting(), recorder.limits.value_bytes);
         let named = Self::NAMED.map(|field| {
+            if tells_as_is && payload.fields.is_none() {
+                let text = field.of_context(&own.context)?;
+                return Some(leaf::bounded(Cow::Borrowed(text), limit));
+            }
             let assigned = payload.fields.as_ref().and_then(|fields| fields.text(py, field));
             let text = match assigned {
                 Some(text) => Cow::Owned(text.to_string_lossy().into_owned()),

@@ -22,71 +22,19 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str, limit: usize) {
     if text.len() > limit {
         return json::write_str(out, &bounded(Cow::Borrowed(text), limit));
     }
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let mut rest = text;
-    // Payloads are mostly long plain text, so that looking for what JSON escapes is most of the
-    // work: eight bytes at a time here, where the engine's own writer goes byte by byte.
-    loop {
-        let plain = plain_prefix(rest.as_bytes());
-        out.extend_from_slice(&rest.as_bytes()[..plain]);
-        let Some(&byte) = rest.as_bytes().get(plain) else { break };
-        escape(out, byte);
-        rest = &rest[plain + 1..];
-    }
-    out.push(b'"');
-}
-
-/// How many bytes from the start need no escape, looked at eight at a time.
-#[inline]
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok())
-    {
-        let word = u64::from_le_bytes(chunk);
-        let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-        let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let quote = has_zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = has_zero(word ^ (ONES * u64::from(b'\\')));
-        let found = below_space | quote | backslash;
-        if found != 0 {
-            // The lowest mark is exact; only marks above it may be owed to a borrow.
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes[at..].iter().position(is_special).map_or(bytes.len(), |found| at + found)
-}
-
-/// One byte as JSON escapes it.
-fn escape(out: &mut Vec<u8>, byte: u8) {
-    let short = match byte {
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        b'"' | b'\\' => byte,
-        _ => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            return out.push(HEX[usize::from(byte & 15)]);
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
+    json::write_str(out, text);
 }
 
 /// The text itself, or beyond `limit` bytes its head and tail around a marker.
+#[inline]
 pub(crate) fn bounded(text: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
-    if text.len() <= limit {
-        return text;
-    }
-    let head = &text[..floor_char(&text, limit / 2)];
-    let tail = &text[ceil_char(&text, text.len() - limit / 2)..];
+    if text.len() <= limit { text } else { cut(&text, limit) }
+}
+
+#[cold]
+fn cut(text: &str, limit: usize) -> Cow<'static, str> {
+    let head = &text[..floor_char(text, limit / 2)];
+    let tail = &text[ceil_char(text, text.len() - limit / 2)..];
     let cut = text.len() - head.len() - tail.len();
     let hash = hash(text.as_bytes());
     Cow::Owned(format!("{head}<{cut} of {} bytes cut, sha256 {hash}>{tail}", text.len()))

@@ -39,8 +39,9 @@ pub(crate) struct Recorder {
     pub(crate) sample_rate: f64,
     /// Repeatable ids and times, for tests that compare whole records.
     pub(crate) fixed: Option<Fixed>,
-    /// Items of a JSON object for the attributes of root spans, once they are found out.
-    root_attributes: Mutex<Arc<[u8]>>,
+    /// Items of a JSON object for the attributes of root spans, once they are found out. What
+    /// replaces them is leaked as the recorder is: a root span may be reading them.
+    root_attributes: AtomicPtr<Box<[u8]>>,
     /// The span of another process that the first root hangs under; taken once.
     first_parent: Mutex<Option<Parent>>,
     awaits_first_root: AtomicBool,
@@ -81,7 +82,7 @@ impl Recorder {
             context: Arc::new(context),
             sample_rate: 1.0,
             fixed: None,
-            root_attributes: Mutex::new(Arc::from([])),
+            root_attributes: AtomicPtr::new(std::ptr::null_mut()),
             first_parent: Mutex::new(None),
             awaits_first_root: AtomicBool::new(false),
             redactions_failed: AtomicU64::new(0),
@@ -151,6 +152,14 @@ impl Recorder {
         }
     }
 
+    /// A reading of the monotonic clock, on the clock of a trace.
+    pub(crate) fn at_ns(&self, clock: &TraceClock, mono_ns: u64) -> i64 {
+        match &self.fixed {
+            None => clock.at(mono_ns),
+            Some(_) => self.now_ns(clock),
+        }
+    }
+
     /// Whether a new trace is kept: W3C consistent probability over its low 56 random bits.
     pub(crate) fn keeps(&self, trace_id: &TraceId) -> bool {
         if self.sample_rate >= 1.0 {
@@ -181,13 +190,16 @@ impl Recorder {
     }
 
     /// What root spans carry in addition to their own metadata.
-    pub(crate) fn root_attributes(&self) -> Arc<[u8]> {
-        Arc::clone(&self.root_attributes.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn root_attributes(&self) -> &[u8] {
+        // SAFETY: null, or a box that was leaked below and is never freed.
+        let items = unsafe { self.root_attributes.load(Ordering::Acquire).as_ref() };
+        items.map_or(&[], |items| items)
     }
 
     /// Sets the items that root spans carry, as the inside of a JSON object.
     pub(crate) fn set_root_attributes(&self, items: &[u8]) {
-        *self.root_attributes.lock().unwrap_or_else(PoisonError::into_inner) = Arc::from(items);
+        let kept = Box::into_raw(Box::new(Box::from(items)));
+        self.root_attributes.store(kept, Ordering::Release);
     }
 }
 

@@ -172,7 +172,7 @@ impl Span {
         };
         let task = by_hand.then(|| context::task_mark(py));
         let mono = mono_ns();
-        let identity = identify(recorder, parent, context, task);
+        let identity = identify(recorder, parent, context, (mono, task));
         let client = recorder.client().filter(|_| identity.is_kept);
         let token = client.map(|client| {
             let head = SpanHead {
@@ -204,7 +204,7 @@ impl Span {
         let _interrupt = GiveInterruptBack;
         let py = slf.py();
         let this = slf.get();
-        let (recorder, identity, mut payload, previous, token, end_ns) = {
+        let (recorder, identity, mut payload, previous, token, end_ns, name, kind) = {
             let mut state = this.lock();
             if state.phase == Phase::Ended {
                 return state.answer;
@@ -219,7 +219,8 @@ impl Span {
             };
             let end_ns = recorder.now_ns(&identity.clock);
             let previous = state.previous.as_ref().map(|entry| entry.bind(py).clone());
-            (recorder, identity, payload, previous, state.token.take(), end_ns)
+            let (name, kind) = (state.name.clone_ref(py), state.kind);
+            (recorder, identity, payload, previous, state.token.take(), end_ns, name, kind)
         };
         let was_innermost = context::leave(slf.as_any(), previous.as_ref());
         let in_order = was_innermost && identity.is_of_here_or_a_block(py);
@@ -230,11 +231,6 @@ impl Span {
             status
         });
         let status = payload.forced.or(implied).unwrap_or(SpanStatus::Ok);
-        let (name, kind) = {
-            let mut state = this.lock();
-            state.status = status;
-            (state.name.clone_ref(py), state.kind)
-        };
         let answer = if identity.generation != process_generation() {
             Enqueued::refused(FailureKind::Shutdown)
         } else if identity.is_kept {
@@ -252,7 +248,9 @@ impl Span {
         if let (Some(token), Some(client)) = (token, recorder.client()) {
             client.close_span(token);
         }
-        this.lock().answer = answer;
+        let mut state = this.lock();
+        (state.status, state.answer) = (status, answer);
+        drop(state);
         client::relay_messages(py);
         answer
     }
@@ -341,21 +339,21 @@ fn identify(
     recorder: &'static Recorder,
     parent: Option<Parent>,
     context: Arc<SpanContext>,
-    task: Option<usize>,
+    (mono, task): (u64, Option<usize>),
 ) -> Identity {
     let parent = parent.or_else(|| recorder.first_parent());
     let parent_id = parent.as_ref().map(|parent| parent.span_id);
     let parent = parent.unwrap_or_else(|| {
         let trace_id = recorder.trace_id();
         let is_kept = recorder.keeps(&trace_id);
-        Parent { trace_id, span_id: SpanId::NIL, clock: TraceClock::start(), is_kept }
+        Parent { trace_id, span_id: SpanId::NIL, clock: TraceClock::start_at(mono), is_kept }
     });
     Identity {
         trace_id: parent.trace_id,
         span_id: recorder.span_id(),
         parent_id,
         clock: parent.clock,
-        start_ns: recorder.now_ns(&parent.clock),
+        start_ns: recorder.at_ns(&parent.clock, mono),
         is_kept: parent.is_kept,
         context,
         generation: process_generation(),

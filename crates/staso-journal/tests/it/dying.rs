@@ -105,7 +105,7 @@ fn a_forked_child_does_not_hold_the_lock() {
 }
 
 /// Closes every descriptor of files in the journal's directory, as the kernel does at the end.
-fn killed_without_unlocking(journal: staso_journal::Journal) {
+pub(crate) fn killed_without_unlocking(journal: staso_journal::Journal) {
     let dir = std::fs::canonicalize(journal.dir()).unwrap();
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let entry = entry.unwrap();
