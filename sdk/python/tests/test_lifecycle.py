@@ -362,7 +362,7 @@ def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     assert (found.returncode, found.stdout) == (0, "serve\n")
     missing = run(str(launcher.parent))
     assert missing.returncode == 127
-    assert "pip install" in missing.stderr
+    assert "make build" in missing.stderr
     mistaken = run(str(server.parent), STASO_SERVER_BIN="/no/such/program")
     assert mistaken.returncode == 127
     assert "STASO_SERVER_BIN=/no/such/program" in mistaken.stderr

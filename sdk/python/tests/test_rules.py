@@ -109,6 +109,24 @@ def test_the_stack_is_told_once_at_the_innermost(recorded: Recorded) -> None:
     }
 
 
+def test_causes_are_in_the_stack_even_in_a_circle(recorded: Recorded) -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__cause__, second.__cause__ = second, first
+    with pytest.raises(ValueError, match="first"):
+        _leave(first)
+    (event,) = recorded.spans[0].events
+    stack = event["attributes"]["exception.stacktrace"]
+    assert stack.index("KeyError: 'second'") < stack.index("ValueError: first")
+
+
+def test_what_no_utf8_can_carry_is_marked_once(recorded: Recorded) -> None:
+    with pytest.raises(ValueError, match="a"):
+        _leave(ValueError("a\ud800b"))
+    (span,) = recorded.spans
+    assert span.error_message == "a\ufffdb"
+    assert span.events[0]["attributes"]["exception.message"] == "a\ufffdb"
+
+
 def test_fields_go_to_the_wire(recorded: Recorded) -> None:
     with st.span("call", kind="llm") as s:
         assert s.usage_available is False

@@ -11,9 +11,8 @@ _ADVICE = """\
 staso: the server's program is not installed here; this package only records.
 
 Get it in one of these ways, then run the same command again:
-  pip install "staso[server]"          the server as a Python package
-  cargo install --path crates/staso-cli   from a clone of the repository
-  STASO_SERVER_BIN=/path/to/staso      if you have it already
+  make build                      in a clone of the repository; put target/release on your PATH
+  STASO_SERVER_BIN=/path/to/staso if you have it already
 """
 
 

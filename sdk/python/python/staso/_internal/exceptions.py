@@ -37,5 +37,5 @@ def _stack(exc: BaseException) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Replace lone surrogates, which no UTF-8 can carry."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """Replace each lone surrogate, which no UTF-8 can carry, by one U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
