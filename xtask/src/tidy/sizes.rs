@@ -9,7 +9,8 @@ use crate::repo::{Repo, SourceFile};
 const RUST_MAX: usize = 500;
 const PYTHON_MAX: usize = 400;
 const TSX_MAX: usize = 300;
-const BINDINGS_MAX: usize = 1_500;
+/// What the bindings have today, rounded up; docs/adr/0006 says why, and how it comes down.
+const BINDINGS_MAX: usize = 3_300;
 const BINDINGS: &str = "sdk/python/src/";
 const SHOWN: usize = 10;
 const COUNTED: [&str; 8] = ["rs", "py", "ts", "tsx", "js", "mjs", "css", "sh"];
@@ -79,7 +80,7 @@ fn check_bindings(repo: &Repo) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, largest};
+    use super::{BINDINGS_MAX, check, largest};
     use crate::repo::Repo;
 
     fn problems(path: &str, text: &str) -> Vec<String> {
@@ -107,12 +108,13 @@ mod tests {
 
     #[test]
     fn the_bindings_have_a_cap_in_all() {
-        let half = "\n".repeat(400);
-        let paths = ["sdk/python/src/a.rs", "sdk/python/src/b.rs", "sdk/python/src/c.rs"];
+        let part = "\n".repeat(400);
+        let paths: Vec<String> =
+            (0..BINDINGS_MAX / 400).map(|number| format!("sdk/python/src/{number}.rs")).collect();
         let mut files: Vec<(&str, &str)> =
-            paths.iter().map(|path| (*path, half.as_str())).collect();
+            paths.iter().map(|path| (path.as_str(), part.as_str())).collect();
         assert_eq!(check(&Repo::of(&files), &|_| false), []);
-        files.push(("sdk/python/src/d.rs", &half));
+        files.push(("sdk/python/src/last.rs", &part));
         assert_eq!(check(&Repo::of(&files), &|_| false).len(), 1);
     }
 
