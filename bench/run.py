@@ -89,9 +89,14 @@ def sdk(binary: str, passes: int, blocks: int) -> list[dict[str, Any]]:
 def show_sdk(found: list[dict[str, Any]]) -> None:
     """The table of the SDK's rows, with ratios to both baselines."""
     print("\nCPU of the calling thread per span, ns: median (quartiles); every span found in the server")
-    print(f"{'row':8} {'python itself':>26} {'opentelemetry-sdk':>28} {'staso':>26} {'otel/staso':>11} {'staso/python':>13}")
+    print(
+        f"{'row':8} {'python itself':>26} {'opentelemetry-sdk':>28} {'staso':>26} {'otel/staso':>11} {'staso/python':>13}"
+    )
     for row in ("empty", "typical", "heavy"):
-        ns = {p: quartiles([r["ns"] for r in found if r["peer"] == p and r["row"] == row]) for p in ("python", "otel", "staso")}
+        ns = {
+            p: quartiles([r["ns"] for r in found if r["peer"] == p and r["row"] == row])
+            for p in ("python", "otel", "staso")
+        }
         cells = [f"{m:,.0f} ({a:,.0f}-{b:,.0f})" for m, a, b in (ns["python"], ns["otel"], ns["staso"])]
         print(
             f"{row:8} {cells[0]:>26} {cells[1]:>28} {cells[2]:>26}"
@@ -100,14 +105,21 @@ def show_sdk(found: list[dict[str, Any]]) -> None:
     print("python itself: empty = a class with __enter__/__exit__; typical, heavy = json.dumps of the payload")
     print("\nCPU of all threads per delivered span, shipping included, ns: median")
     for row in ("empty", "typical", "heavy"):
-        cpu = {p: quartiles([r["cpu_ns"] for r in found if r["peer"] == p and r["row"] == row])[0] for p in ("otel", "staso")}
-        print(f"{row:8} opentelemetry-sdk {cpu['otel']:>12,.0f}   staso {cpu['staso']:>12,.0f}   {cpu['otel'] / cpu['staso']:.1f}x")
+        cpu = {
+            p: quartiles([r["cpu_ns"] for r in found if r["peer"] == p and r["row"] == row])[0]
+            for p in ("otel", "staso")
+        }
+        print(
+            f"{row:8} opentelemetry-sdk {cpu['otel']:>12,.0f}   staso {cpu['staso']:>12,.0f}   {cpu['otel'] / cpu['staso']:.1f}x"
+        )
 
 
 def show_ingest(runs: list[dict[str, Any]]) -> None:
     """The table of ingest, one row per batch size."""
     print("\nDurable ingest of `typical` spans over HTTP: median (min-max) over runs; every span read back")
-    print(f"{'batch':>6} {'conns':>6} {'spans/s':>26} {'MB/s':>8} {'server CPU us/span':>20} {'ack p50/p99 ms':>16} {'bare fsync p50/p99':>19} {'RSS MB':>7}")
+    print(
+        f"{'batch':>6} {'conns':>6} {'spans/s':>26} {'MB/s':>8} {'server CPU us/span':>20} {'ack p50/p99 ms':>16} {'bare fsync p50/p99':>19} {'RSS MB':>7}"
+    )
     for batch, connections in sorted({(r["batch"], r["connections"]) for r in runs}):
         mine = [r for r in runs if (r["batch"], r["connections"]) == (batch, connections)]
 

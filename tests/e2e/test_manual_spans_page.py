@@ -170,3 +170,24 @@ asyncio.run(traveller(["turin", "trento"]))
     assert payload(root["input"]) == {"agent_name": "traveller", "cities": ["turin", "trento"]}
     assert payload(root["output"]) == {"result": ["TURIN", "TRENTO"]}
     assert {span["agent_name"] for span in spans} == {"traveller"}
+
+
+def test_a_str_is_shown_as_the_str_it_is(server: Server, home: Path, tmp_path: Path) -> None:
+    """`"123"` is text, not the number 123; a dict that holds it is JSON."""
+    page = tmp_path / "page.py"
+    page.write_text(
+        "import staso as st\nst.init()\n"
+        "for name, value in [('digits', '123'), ('null', 'null'), ('empty', ''), ('json', '{\"a\":1}')]:\n"
+        "    with st.span(name) as s:\n"
+        "        s.input = value\n"
+        "        s.output = {'text': value}\n"
+    )
+    run_program(page, home)
+    shown = {name: server.wait_for_span(name) for name in ("digits", "null", "empty", "json")}
+    assert {name: span["input"] for name, span in shown.items()} == {
+        "digits": {"format": "text", "text": "123"},
+        "null": {"format": "text", "text": "null"},
+        "empty": {"format": "text", "text": ""},
+        "json": {"format": "text", "text": '{"a":1}'},
+    }
+    assert shown["digits"]["output"] == {"format": "json", "text": '{"text":"123"}'}

@@ -21,6 +21,7 @@ mod open;
 mod queue;
 pub mod record;
 mod report;
+pub mod sampling;
 mod signals;
 mod spans;
 mod transport;

@@ -172,6 +172,7 @@ pub fn write_span(out: &mut Vec<u8>, span: &SpanFields<'_>) {
         write_f64(out, span.sample_rate);
     }
     write_capture(out, span.capture);
+    mark_texts(out, span.input, span.output);
     raws(
         out,
         &[
@@ -205,8 +206,20 @@ pub fn write_provisional(out: &mut Vec<u8>, head: &SpanHead, process_id: Process
             ("user_id", context.user_id.as_deref()),
         ],
     );
+    mark_texts(out, head.input.as_deref(), None);
     raws(out, &[("input", head.input.as_deref()), ("attributes", head.attributes.as_deref())]);
     out.push(b'}');
+}
+
+/// Says of a payload that is a string that it is that string: without the mark the wire reads a string
+/// as JSON text, and `"123"` would come back as a number.
+fn mark_texts(out: &mut Vec<u8>, input: Option<&[u8]>, output: Option<&[u8]>) {
+    for (name, payload) in [("input_is_text", input), ("output_is_text", output)] {
+        if payload.is_some_and(|payload| payload.first() == Some(&b'"')) {
+            key(out, name);
+            write_bool(out, true);
+        }
+    }
 }
 
 /// Appends the wire object of a span the program discarded: its children move to its parent.

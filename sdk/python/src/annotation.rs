@@ -75,10 +75,17 @@ impl Annotation {
         span_id: Option<&SpanId>,
     ) {
         let _interrupt = GiveInterruptBack;
-        let number = self.value.bind(py).extract::<f64>();
-        if self.data_type == "numeric" && !number.is_ok_and(f64::is_finite) {
-            let message = "an annotation was left out: its number is not finite";
-            return objects::warn(py, "annotation", message);
+        let mut value = self.value.bind(py).clone();
+        if self.data_type == "numeric" {
+            let Some(number) = value.extract().ok().filter(|number: &f64| number.is_finite())
+            else {
+                let message = "an annotation was left out: its number is not finite";
+                return objects::warn(py, "annotation", message);
+            };
+            // An int beyond 64 bits would be kept as text, and text is not a score.
+            if value.extract::<i64>().is_err() {
+                value = PyFloat::new(py, number).into_any();
+            }
         }
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(b"{\"id\":");
@@ -91,7 +98,7 @@ impl Annotation {
         walker.raw(b",\"name\":");
         walker.field("name", self.name.bind(py).as_any());
         walker.raw(b",\"value\":");
-        walker.field("value", self.value.bind(py));
+        walker.field("value", &value);
         if let Some(comment) = &self.comment {
             walker.raw(b",\"comment\":");
             walker.field("comment", name_text(comment.bind(py)).as_any());
@@ -122,14 +129,16 @@ pub(crate) fn annotate(
     comment: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let py = trace_id.py();
+    // Nothing records, so nothing is judged either: a span that was not recorded has no ids.
+    let Some(recorder) = crate::recorder::active() else {
+        before_init(py);
+        return Ok(());
+    };
     let annotation = Annotation::check(name, value, data_type, comment)?;
     let trace = name_text(trace_id).to_string_lossy().parse::<TraceId>();
     let trace = trace.map_err(|error| PyValueError::new_err(format!("trace_id: {error}")))?;
     let span = span_id.map(|id| name_text(id).to_string_lossy().parse::<SpanId>()).transpose();
     let span = span.map_err(|error| PyValueError::new_err(format!("span_id: {error}")))?;
-    match crate::recorder::active() {
-        Some(recorder) => annotation.append(py, recorder, &trace, span.as_ref()),
-        None => before_init(py),
-    }
+    annotation.append(py, recorder, &trace, span.as_ref());
     Ok(())
 }

@@ -73,7 +73,10 @@ pub(crate) fn record(
             fields.total_tokens = assigned.count(py, Field::TotalTokens);
         }
         if kind == SpanKind::Llm {
-            fields.usage_available.get_or_insert(false);
+            // It starts false for a model call; a count that the program assigned says otherwise.
+            let counts = [fields.input_tokens, fields.output_tokens, fields.total_tokens];
+            let has_counts = counts.into_iter().flatten().any(|count| count > 0);
+            fields.usage_available.get_or_insert(has_counts);
         }
         record::write_span(&mut out, &fields);
     }

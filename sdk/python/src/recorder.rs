@@ -104,6 +104,12 @@ impl Recorder {
         }
     }
 
+    /// Where a span opened under this one goes at its end: after another `init`, the one in force.
+    pub(crate) fn or_successor(&'static self) -> &'static Self {
+        let other = active().filter(|active| !std::ptr::eq(*active, self));
+        other.filter(|_| self.client().is_some_and(|client| !client.is_open())).unwrap_or(self)
+    }
+
     /// This run of this process.
     pub(crate) fn process_id(&self) -> ProcessId {
         self.client().map_or(ProcessId::NIL, Client::process_id)
@@ -158,18 +164,6 @@ impl Recorder {
             None => clock.at(mono_ns),
             Some(_) => self.now_ns(clock),
         }
-    }
-
-    /// Whether a new trace is kept: W3C consistent probability over its low 56 random bits.
-    pub(crate) fn keeps(&self, trace_id: &TraceId) -> bool {
-        if self.sample_rate >= 1.0 {
-            return true;
-        }
-        let mut low = [0; 8];
-        low[1..].copy_from_slice(&trace_id.0[9..]);
-        #[expect(clippy::cast_precision_loss, reason = "56 bits of a probability")]
-        let place = u64::from_be_bytes(low) as f64 / (1_u64 << 56) as f64;
-        place >= 1.0 - self.sample_rate
     }
 
     /// Lets the first root of this process hang under `remote`: trace id, span id, is kept.

@@ -51,11 +51,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether it is ended where it was started: a block always is, a span by hand may not be.
-    fn is_of_here_or_a_block(&self, py: Python<'_>) -> bool {
-        self.task.is_none_or(|task| {
-            self.thread == context::thread_mark() && task == context::task_mark(py)
-        })
+    /// Whether it is ended where it was started: in its thread, and in its task where that is known.
+    fn is_of_here(&self, py: Python<'_>) -> bool {
+        self.thread == context::thread_mark()
+            && self.task.is_none_or(|task| task == context::task_mark(py))
     }
 }
 
@@ -222,8 +221,10 @@ impl Span {
             let (name, kind) = (state.name.clone_ref(py), state.kind);
             (recorder, identity, payload, previous, state.token.take(), end_ns, name, kind)
         };
+        let opened_under = recorder;
+        let recorder = recorder.or_successor();
         let was_innermost = context::leave(slf.as_any(), previous.as_ref());
-        let in_order = was_innermost && identity.is_of_here_or_a_block(py);
+        let in_order = was_innermost && identity.is_of_here(py);
         this.leave_behind(py, in_order);
         let implied = raised.map(|raised| {
             let status = exception::leaving(recorder, &mut payload, raised, end_ns);
@@ -245,7 +246,7 @@ impl Span {
         } else {
             Enqueued::ACCEPTED
         };
-        if let (Some(token), Some(client)) = (token, recorder.client()) {
+        if let (Some(token), Some(client)) = (token, opened_under.client()) {
             client.close_span(token);
         }
         let mut state = this.lock();
@@ -345,7 +346,7 @@ fn identify(
     let parent_id = parent.as_ref().map(|parent| parent.span_id);
     let parent = parent.unwrap_or_else(|| {
         let trace_id = recorder.trace_id();
-        let is_kept = recorder.keeps(&trace_id);
+        let is_kept = staso_sdk::sampling::is_kept(&trace_id, recorder.sample_rate);
         Parent { trace_id, span_id: SpanId::NIL, clock: TraceClock::start_at(mono), is_kept }
     });
     Identity {

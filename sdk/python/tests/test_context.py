@@ -189,6 +189,15 @@ def test_a_bare_span_across_a_yield_never_raises(recorded: Recorded) -> None:
         pass
     assert _named(recorded, "after") is None
 
+    left_to_a_thread = body()
+    next(left_to_a_thread)
+    closer = threading.Thread(target=left_to_a_thread.close)
+    closer.start()
+    closer.join()
+    with st.span("after a thread closed it"):
+        pass
+    assert _named(recorded, "after a thread closed it") is None
+
     g = body()
     contextvars.copy_context().run(next, g)
     contextvars.copy_context().run(g.close)

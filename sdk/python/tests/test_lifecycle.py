@@ -69,6 +69,40 @@ def test_init_twice_drains_the_old_client(receiver: Receiver) -> None:
     receiver.wait_for(1)
 
 
+def test_a_str_stays_a_str_on_the_wire(receiver: Receiver) -> None:
+    st.init(base_url=receiver.url)
+    for text in ["123", "true", "null", "", '{"a": 1}', "words"]:
+        with st.span("x") as s:
+            s.input = s.output = text
+    with st.span("x") as s:
+        s.input = s.output = {"text": "123"}
+    assert st.flush(10).ok
+    inputs = [span["input"] for span in receiver.finished()]
+    assert inputs == ["123", "true", "null", "", '{"a": 1}', "words", {"text": "123"}]
+
+
+def test_tokens_of_a_model_call_say_that_usage_is_known(receiver: Receiver) -> None:
+    st.init(base_url=receiver.url)
+    with st.span("known", kind="llm") as s:
+        s.input_tokens = 10
+    with st.span("unknown", kind="llm"):
+        pass
+    assert st.flush(10).ok
+    known, unknown = receiver.finished()
+    assert (known["usage_available"], unknown["usage_available"]) == (True, False)
+
+
+def test_a_number_beyond_64_bits_is_still_a_score(receiver: Receiver) -> None:
+    st.init(base_url=receiver.url)
+    with st.span("x") as s:
+        s.annotate("big", value=2**70)
+        s.annotate("small", value=2**53 + 1)
+    assert st.flush(10).ok
+    found = [batch["annotation"] for batch in receiver.batches if "annotation" in batch]
+    values = {annotation["name"]: annotation["value"] for annotation in found}
+    assert values == {"big": float(2**70), "small": 2**53 + 1}
+
+
 def test_a_failing_server_is_retried(receiver: Receiver) -> None:
     receiver.refuse = [503, 500]
     st.init(base_url=receiver.url, flush_interval=0.02)
@@ -118,6 +152,7 @@ with st.conversation("c"), st.span("x", kind="tool") as s:
     s.annotate("a", value=1)
     s.annotate("a", value=1)
     assert st.current_span() is None
+st.annotate(trace_id=s.trace_id, span_id=s.span_id, name="q", value=1)
 assert st.tool(lambda x: x)(3) == 3
 assert st.flush().ok and st.shutdown().ok and st.get_client() is None
 st.inject({})
@@ -208,6 +243,17 @@ def test_a_retired_client_refuses_what_ends_late(receiver: Receiver) -> None:
     s = st.start_span("late")
     st.shutdown(10)
     assert s.end() == st.EnqueueResult(False, st.DeliveryFailureKind.SHUTDOWN)
+
+
+def test_a_span_open_across_init_is_recorded_by_the_new_client(receiver: Receiver) -> None:
+    st.init(base_url=receiver.url)
+    with st.span("outer"):
+        st.init(base_url=receiver.url)
+        with st.span("inner"):
+            pass
+    assert st.flush(10).ok
+    names = {span["name"]: span for span in receiver.finished()}
+    assert names["inner"]["parent_span_id"] == names["outer"]["span_id"]
 
 
 def test_traceparent_of_the_process_is_the_first_roots_parent(

@@ -65,7 +65,7 @@ class! {
     }
 
     fn __aenter__(slf: &Bound<'_, Self>) -> Ready {
-        Self::start(slf, false);
+        Self::start(slf, true);
         Ready::with(slf.clone().into_any().unbind())
     }
 
