@@ -198,14 +198,25 @@ function PreviewLine({ sign, text, bad = false }: { sign: string; text: string; 
   );
 }
 
+/**
+ * The first scores as chips, by name, so that rows compare. The last one shares its line with the count of
+ * those left out.
+ */
 function Scores({ annotations, most }: { annotations: Annotation[]; most: number }) {
+  const byName = annotations.toSorted((a, b) => a.name.localeCompare(b.name));
+  const shown = byName.slice(0, most);
+  const leftOut = annotations.length - shown.length;
+  const last = shown.pop();
   return (
     <>
-      {annotations.slice(0, most).map((annotation) => (
+      {shown.map((annotation) => (
         <ScoreChip key={annotation.id} annotation={annotation} />
       ))}
-      {annotations.length > most && (
-        <span className="self-center text-2xs text-faint">+{annotations.length - most}</span>
+      {last && (
+        <span className="flex max-w-full min-w-0 items-center gap-1">
+          <ScoreChip annotation={last} />
+          {leftOut > 0 && <span className="shrink-0 text-2xs text-faint">+{leftOut}</span>}
+        </span>
       )}
     </>
   );
