@@ -36,6 +36,10 @@ pub struct Usage {
     pub raw: Option<Value>,
     /// What contradicts itself in what was sent; flagged, not guessed over.
     pub contradiction: Option<String>,
+    /// Whether these are the trace's own totals, which stood beside its spans and fill a root that
+    /// lacks them. They count what other spans of the trace count, so no sum may add both.
+    #[serde(default)]
+    pub is_of_trace: bool,
 }
 
 /// The three totals of the native wire as sent, before any interpretation.
@@ -142,6 +146,7 @@ impl Usage {
             basis,
             raw: None,
             contradiction: None,
+            is_of_trace: false,
         };
         usage.contradiction = usage.find_contradiction(dialect);
         usage

@@ -167,6 +167,9 @@ struct UsageRecord {
     raw: Vec<Token>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contradiction: Option<String>,
+    /// The totals are the trace's own.
+    #[serde(skip_serializing_if = "is_default")]
+    of_trace: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -421,6 +424,7 @@ impl UsageRecord {
             basis: u8::try_from(basis).unwrap_or_default(),
             raw: usage.raw.as_ref().map(tokens::of_value).unwrap_or_default(),
             contradiction: usage.contradiction.clone(),
+            of_trace: usage.is_of_trace,
         }
     }
 
@@ -441,6 +445,7 @@ impl UsageRecord {
             basis: *BASES.get(usize::from(self.basis))?,
             raw,
             contradiction: self.contradiction,
+            is_of_trace: self.of_trace,
         })
     }
 }

@@ -97,7 +97,8 @@ impl Decoder<'_, '_> {
                 Item::Object(raw) => span::decode(raw, &around, &mut own),
                 Item::Other(raw) => span::decode_other(raw, &around, &mut own),
             };
-            if root == Some(position) {
+            if let Some(root) = root.filter(|root| root.position == position) {
+                span.usage.is_of_trace = root.has_trace_tokens;
                 fill_attributes(&trace, &mut span, &mut own);
             }
             self.keep(span);
@@ -237,8 +238,16 @@ fn process_sign(raw: Raw<'_>, mender: &mut Mender) -> Option<ProcessSign> {
     Some(ProcessSign { process_id, state })
 }
 
-/// Gives the trace's own fields to the first root where it lacks them; answers its position.
-fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<usize> {
+/// The first root of a message, where the trace's own fields went.
+#[derive(Clone, Copy)]
+struct FilledRoot {
+    position: usize,
+    /// Whether its tokens are the trace's own totals.
+    has_trace_tokens: bool,
+}
+
+/// Gives the trace's own fields to the first root where it lacks them.
+fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<FilledRoot> {
     let is_root = |item: &Item<'_>| matches!(item, Item::Object(raw) if span::is_root(raw));
     let position = items.iter().position(is_root)?;
     let may_count = may_count_tokens(items, position);
@@ -254,23 +263,30 @@ fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<usize> 
     if root.end_ns.is_none() {
         fill(&mut root.duration_ms, trace.duration_ms);
     }
-    // A root that says it measured 0 lacks nothing.
-    if may_count && root.usage_available != Some(b"true") {
+    // A root that says it measured 0 lacks nothing; one that counted anything keeps to its own,
+    // since the trace's totals are of another reckoning.
+    let has_trace_tokens =
+        may_count && root.usage_available != Some(b"true") && !counts_tokens(root);
+    if has_trace_tokens {
         fill(&mut root.input_tokens, trace.input_tokens);
         fill(&mut root.output_tokens, trace.output_tokens);
         fill(&mut root.total_tokens, trace.total_tokens);
     }
-    Some(position)
+    Some(FilledRoot { position, has_trace_tokens: has_trace_tokens && counts_tokens(root) })
+}
+
+fn counts_tokens(span: &RawSpan<'_>) -> bool {
+    let counts = |tokens: Option<Raw<'_>>| {
+        tokens.is_some_and(|raw| !matches!(raw, b"0" | b"null" | b"\"\""))
+    };
+    [span.input_tokens, span.output_tokens, span.total_tokens].into_iter().any(counts)
 }
 
 /// Whether the trace's totals may stand on its root: only where no other span of the message
-/// counts tokens, since every sum adds the spans up.
+/// counts tokens. What other messages of the trace count is seen where its spans are added up.
 fn may_count_tokens(items: &[Item<'_>], root: usize) -> bool {
-    let counts = |tokens: Option<Raw<'_>>| tokens.is_some_and(|raw| !matches!(raw, b"0" | b"null"));
     items.iter().enumerate().all(|(i, item)| match item {
-        Item::Object(raw) if i != root => {
-            ![raw.input_tokens, raw.output_tokens, raw.total_tokens].into_iter().any(counts)
-        }
+        Item::Object(raw) if i != root => !counts_tokens(raw),
         _ => true,
     })
 }

@@ -343,6 +343,7 @@ fn usage_entries(usage: &Usage) -> Attributes {
         ("sent_total", int(usage.sent.total)),
         ("basis", basis),
         ("contradiction", text(usage.contradiction.as_deref())),
+        ("is_of_trace", if usage.is_of_trace { Value::Bool(true) } else { Value::Null }),
     ];
     let said = all.into_iter().filter(|(_, value)| *value != Value::Null);
     // Raw comes as a list of one, so that a raw null differs from none.
@@ -381,5 +382,6 @@ fn usage(value: &Value) -> Option<Usage> {
         },
         raw,
         contradiction: word("contradiction").map(str::to_owned),
+        is_of_trace: get(entries, "is_of_trace").and_then(boolean) == Some(true),
     })
 }

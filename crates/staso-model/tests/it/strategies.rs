@@ -257,8 +257,17 @@ fn usage() -> impl Strategy<Value = Usage> {
         UsageBasis::Exclusive,
         UsageBasis::Assumed,
     ]);
-    (of(any::<bool>()), buckets, sent, basis, of(value()), of(text())).prop_map(
-        |(available, [a, b, c, d, e, f, g, h], [input, output, total], basis, raw, why)| Usage {
+    let is_of_trace = any::<bool>();
+    (of(any::<bool>()), buckets, sent, basis, of(value()), of(text()), is_of_trace).prop_map(
+        |(
+            available,
+            [a, b, c, d, e, f, g, h],
+            [input, output, total],
+            basis,
+            raw,
+            why,
+            of_trace,
+        )| Usage {
             available,
             input_uncached: a,
             cache_read: b,
@@ -272,6 +281,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             basis,
             raw,
             contradiction: why,
+            is_of_trace: of_trace,
         },
     )
 }

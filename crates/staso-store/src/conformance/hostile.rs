@@ -70,6 +70,7 @@ pub(super) fn full_span() -> Span {
             basis: UsageBasis::Assumed,
             raw: Some(Value::Map(values.clone())),
             contradiction: text("total"),
+            is_of_trace: true,
         },
         cost_nano_usd: Some(11),
         client_cost_nano_usd: Some(-12),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use staso_model::{Payload, Span, SpanKind, SpanStatus, Usage};
 
-use super::StoreFactory;
 use super::build::{
     NOW_NS, WS, all_pages, append, batch, numbers, open_span, page, query, row, span, span_id,
     trace_id,
 };
+use super::{StoreFactory, reopen};
 use crate::error::StoreError;
 use crate::matching::{MAX_LIMIT, position};
 use crate::query::{Cursor, FacetField, FacetQuery, Filter, RunState, Sort, TraceQuery};
+use crate::row::TraceRow;
 use crate::traits::Store;
 
 const SORTS: [Sort; 5] = [Sort::Start, Sort::Duration, Sort::Cost, Sort::Tokens, Sort::Spans];
@@ -76,6 +77,39 @@ pub async fn rows_follow_their_spans<F: StoreFactory>(factory: F) {
     assert_eq!(row.output_preview, None);
     assert_eq!(row.error_message.as_deref(), Some("too slow"));
     assert_eq!((row.repaired_count, row.received_ns), (1, 30));
+}
+
+/// The trace's own totals stand where no span counts tokens, and are never added to those of spans,
+/// in whichever order they come.
+pub async fn totals_of_the_trace_are_never_added_to_its_spans<F: StoreFactory>(factory: F) {
+    let usage = |input, output, is_of_trace| Usage {
+        input_uncached: Some(input),
+        output: Some(output),
+        is_of_trace,
+        ..Usage::default()
+    };
+    let store = factory.open().await;
+    let mut root = span(1, 1, 0);
+    root.usage = usage(100, 10, true);
+    let mut call = span(1, 2, 1);
+    call.usage = usage(70, 7, false);
+    append(&store, batch(vec![root.clone()])).await;
+    assert_eq!(row(&store, 1).await.unwrap().total_tokens, Some(110), "nobody else counts");
+    append(&store, batch(vec![call.clone()])).await;
+    let tokens = |row: TraceRow| (row.input_tokens, row.output_tokens, row.total_tokens);
+    let of_call = (Some(70), Some(7), Some(77));
+    assert_eq!(tokens(row(&store, 1).await.unwrap()), of_call);
+    let spans = [&call, &root].map(|span| Span { trace_id: trace_id(2), ..span.clone() });
+    for span in spans {
+        append(&store, batch(vec![span])).await;
+    }
+    assert_eq!(tokens(row(&store, 2).await.unwrap()), of_call);
+    let store = reopen(&factory, store).await;
+    // What was on disk is read back before it is added up again.
+    append(&store, batch(vec![span(1, 3, 2)])).await;
+    assert_eq!(tokens(row(&store, 1).await.unwrap()), of_call);
+    let kept = store.span(WS, &trace_id(1), &span_id(1)).await.unwrap().unwrap();
+    assert!(kept.usage.is_of_trace);
 }
 
 /// Until the root arrives, and while it is open, the row says what is known so far.

@@ -84,6 +84,7 @@ macro_rules! conformance_suite {
             the_last_sequence_survives_reopening
             rollups_do_not_depend_on_order
             rows_follow_their_spans
+            totals_of_the_trace_are_never_added_to_its_spans
             a_root_that_comes_late_names_the_trace
             every_field_of_a_span_comes_back
             payloads_can_be_left_out

@@ -224,6 +224,7 @@ prop_compose! {
         numbers in prop::array::uniform2(prop::option::of(prop_oneof![0..4_i64, any::<i64>()])),
         process in prop::option::of(0..3_u8),
         attribute in prop::option::of(value()),
+        of_trace in any::<bool>(),
     ) -> Span {
         let [error, input, environment, service, agent, version, session, model, tag] = texts;
         let mut span = Span {
@@ -247,6 +248,7 @@ prop_compose! {
             ..base
         };
         span.usage.output = numbers[1];
+        span.usage.is_of_trace = of_trace;
         if interrupted {
             span.attributes.push((INTERRUPTED_ATTRIBUTE.to_owned(), Value::Bool(true)));
         }

@@ -35,9 +35,10 @@ pub struct Rollup {
     start_ns: Option<i64>,
     end_ns: Option<i64>,
     received_ns: Option<i64>,
-    input_tokens: Option<i128>,
-    output_tokens: Option<i128>,
-    total_tokens: Option<i128>,
+    /// Input, output and all tokens of the spans that counted them.
+    tokens: [Option<i128>; 3],
+    /// The same as the trace's own totals; they stand where no span counted any.
+    trace_tokens: Earliest<[Option<i128>; 3]>,
     cost_nano_usd: Option<i128>,
     cost_incomplete: bool,
     kinds: BTreeSet<SpanKind>,
@@ -90,9 +91,13 @@ impl Rollup {
     }
 
     fn add_sums(&mut self, span: &SpanSummary) {
-        self.input_tokens = sum(self.input_tokens, span.input_tokens.map(i128::from));
-        self.output_tokens = sum(self.output_tokens, span.output_tokens.map(i128::from));
-        self.total_tokens = sum(self.total_tokens, span.total_tokens.map(i128::from));
+        let tokens = [span.input_tokens, span.output_tokens, span.total_tokens];
+        let tokens = tokens.map(|count| count.map(i128::from));
+        if span.tokens_are_of_trace {
+            offer(&mut self.trace_tokens, (span.start_ns, span.span_id), || Some(tokens));
+        } else {
+            add_each(&mut self.tokens, &tokens);
+        }
         self.cost_nano_usd = sum(self.cost_nano_usd, span.cost_nano_usd.map(i128::from));
         self.cost_incomplete |= span.kind == SpanKind::Llm && span.cost_nano_usd.is_none();
     }
@@ -132,9 +137,8 @@ impl Rollup {
         self.start_ns = least(self.start_ns, other.start_ns);
         self.end_ns = self.end_ns.max(other.end_ns);
         self.received_ns = self.received_ns.max(other.received_ns);
-        self.input_tokens = sum(self.input_tokens, other.input_tokens);
-        self.output_tokens = sum(self.output_tokens, other.output_tokens);
-        self.total_tokens = sum(self.total_tokens, other.total_tokens);
+        add_each(&mut self.tokens, &other.tokens);
+        take_earlier(&mut self.trace_tokens, &other.trace_tokens);
         self.cost_nano_usd = sum(self.cost_nano_usd, other.cost_nano_usd);
         self.cost_incomplete |= other.cost_incomplete;
         self.kinds.extend(&other.kinds);
@@ -178,6 +182,7 @@ impl Rollup {
             of_root.or_else(|| self.firsts[i].as_ref().map(|(_, text)| text.clone()))
         };
         let set = |i: usize| self.sets[i].iter().cloned().collect();
+        let [input_tokens, output_tokens, total_tokens] = self.row_tokens();
         Some(TraceRow {
             workspace: workspace.to_owned(),
             trace_id,
@@ -202,9 +207,9 @@ impl Rollup {
             agent_versions: set(1),
             models: set(2),
             tags: set(3),
-            input_tokens: self.input_tokens.map(clamp),
-            output_tokens: self.output_tokens.map(clamp),
-            total_tokens: self.total_tokens.map(clamp),
+            input_tokens,
+            output_tokens,
+            total_tokens,
             cost_nano_usd: self.cost_nano_usd.map(clamp),
             cost_incomplete: self.cost_incomplete,
             input_preview: root.and_then(|root| root.input_preview.clone()),
@@ -214,6 +219,15 @@ impl Rollup {
             received_ns: self.received_ns.unwrap_or_default(),
             annotations: latest_annotations(annotations),
         })
+    }
+
+    /// The tokens of the spans; the trace's own totals only where no span counted any, since they
+    /// say the same once more.
+    fn row_tokens(&self) -> [Option<i64>; 3] {
+        let is_counted = self.tokens.iter().any(|sum| sum.is_some_and(|sum| sum != 0));
+        let of_trace = self.trace_tokens.as_ref().filter(|_| !is_counted);
+        let tokens = of_trace.map_or(self.tokens, |(_, tokens)| *tokens);
+        tokens.map(|count| count.map(clamp))
     }
 
     fn status(&self) -> SpanStatus {
@@ -289,6 +303,12 @@ fn sum(a: Option<i128>, b: Option<i128>) -> Option<i128> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.saturating_add(b)),
         (a, b) => a.or(b),
+    }
+}
+
+fn add_each(sums: &mut [Option<i128>; 3], more: &[Option<i128>; 3]) {
+    for (held, part) in sums.iter_mut().zip(more) {
+        *held = sum(*held, *part);
     }
 }
 

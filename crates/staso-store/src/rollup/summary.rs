@@ -55,6 +55,8 @@ pub struct SpanSummary {
     pub output_tokens: Option<i64>,
     /// All tokens.
     pub total_tokens: Option<i64>,
+    /// Whether these tokens are the trace's own totals; see [`staso_model::Usage::is_of_trace`].
+    pub tokens_are_of_trace: bool,
     /// nano-USD.
     pub cost_nano_usd: Option<i64>,
     /// Whether the server mended it.
@@ -108,6 +110,7 @@ impl SpanSummary {
             input_tokens: span.usage.input_total(),
             output_tokens: span.usage.output,
             total_tokens: span.usage.total(),
+            tokens_are_of_trace: span.usage.is_of_trace,
             cost_nano_usd: span.cost_nano_usd,
             repaired: !span.repairs.is_empty(),
             interrupted: matches!(span.attribute(INTERRUPTED_ATTRIBUTE), Some(Value::Bool(true))),
