@@ -36,9 +36,16 @@ pub struct Adopted {
 /// segments of live processes are theirs; a directory that does not exist holds none.
 #[must_use]
 pub fn adopt(dir: &Path, destination: &Destination) -> Vec<Adopted> {
+    adopt_where(dir, |other| destination.may_ship(other))
+}
+
+/// As [`adopt`], for a shipper that judges a segment's destination itself: a server knows by how
+/// many names it can be reached.
+#[must_use]
+pub fn adopt_where(dir: &Path, may_ship: impl Fn(&Destination) -> bool) -> Vec<Adopted> {
     let mut adopted: Vec<Adopted> = files(dir, SEGMENT)
         .into_iter()
-        .filter_map(|path| Adopted::take(&path, destination).ok().flatten())
+        .filter_map(|path| Adopted::take(&path, &may_ship).ok().flatten())
         .take(ADOPT_MAX)
         .collect();
     adopted.sort_by_key(|segment| segment.header().created_ns);
@@ -47,9 +54,12 @@ pub fn adopt(dir: &Path, destination: &Destination) -> Vec<Adopted> {
 }
 
 impl Adopted {
-    fn take(path: &Path, destination: &Destination) -> Result<Option<Self>, JournalError> {
+    fn take(
+        path: &Path,
+        may_ship: &impl Fn(&Destination) -> bool,
+    ) -> Result<Option<Self>, JournalError> {
         // Most files in a busy directory are not for us; look before locking.
-        let is_ours = |outlet: &Outlet| destination.may_ship(&outlet.header().destination);
+        let is_ours = |outlet: &Outlet| may_ship(&outlet.header().destination);
         if !Outlet::open(path)?.is_some_and(|outlet| is_ours(&outlet)) {
             return Ok(None);
         }

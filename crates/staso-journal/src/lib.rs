@@ -21,7 +21,7 @@ mod storage;
 mod text;
 mod unreadable;
 
-pub use adopt::{Adopted, ProcessState, adopt, process_state};
+pub use adopt::{Adopted, ProcessState, adopt, adopt_where, process_state};
 pub use batch::{Batch, BatchLimits, ProcessSign, WireForm, process_body};
 pub use budget::set_aside;
 pub use destination::{Destination, Mode};

@@ -18,9 +18,10 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::error::ApiError;
+use crate::goodbyes::Goodbyes;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
-use crate::{annotations, dashboard, ingest, openapi, queries, setup};
+use crate::{annotations, body, dashboard, ingest, openapi, queries, setup};
 
 /// What this server understands beyond the contract of existing clients; they wait for this
 /// header before they use any of it.
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
     /// Traces that were annotated before they arrived.
     pub(crate) awaited: Awaited,
+    /// Processes that ended, for spans of theirs that are yet to come.
+    pub(crate) goodbyes: Goodbyes,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
     /// The version sequence of the next span.
@@ -97,7 +100,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let mut response = match access::check(&app.rules, request.uri(), request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) if is_preflight => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(request.map(|inner| body::until_stop(inner, &app.stop))).await,
     };
     let listed = origin.filter(|origin| {
         origin.to_str().is_ok_and(|origin| access::is_allowed_origin(&app.rules, origin))

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::body::HttpBody as _;
 use axum::http::{HeaderMap, StatusCode, header};
 use flate2::read::MultiGzDecoder;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
 use crate::error::ApiError;
@@ -31,6 +34,10 @@ const BUDGET_WAIT: Duration = Duration::from_secs(3);
 /// How long the rest of a refused body is read and thrown away, so that a client that reads only
 /// after it has written everything gets to see the refusal.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long the rest of a half-sent body is still waited for once the server is to stop. What has
+/// not arrived whole was never acknowledged.
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// The largest window a zstd frame may ask for, as a power of two: 64 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
@@ -98,6 +105,28 @@ impl Share {
         }
         Ok(())
     }
+}
+
+/// The body, which breaks off a moment after the server was told to stop.
+pub(crate) fn until_stop(body: Body, stop: &CancellationToken) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let stop = stop.clone();
+    let over = async move {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    let state = (body.into_data_stream(), Box::pin(over.fuse()));
+    Body::from_stream(stream::unfold(state, |(mut pieces, mut over)| async move {
+        let piece = tokio::select! {
+            biased;
+            piece = pieces.next() => piece?,
+            // An error, not an end: half a body must not pass for a whole one.
+            () = &mut over => Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))),
+        };
+        Some((piece, (pieces, over)))
+    }))
 }
 
 /// Reads a whole body, compressed as it came.

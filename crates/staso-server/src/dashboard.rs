@@ -48,8 +48,9 @@ pub(crate) async fn fallback(request: Request) -> Response {
     }
 }
 
+/// Also what is reserved but not built: a scraper must not take the page for an answer.
 fn is_api(path: &str) -> bool {
-    ["/api", "/v1"].iter().any(|root| {
+    ["/api", "/v1", "/metrics"].iter().any(|root| {
         path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
@@ -120,10 +121,10 @@ mod tests {
 
     #[test]
     fn only_whole_segments_are_the_apis() {
-        for path in ["/api", "/api/", "/api/x", "/v1/traces/x"] {
+        for path in ["/api", "/api/", "/api/x", "/v1/traces/x", "/metrics", "/metrics/"] {
             assert!(is_api(path), "{path}");
         }
-        for path in ["/", "/apis", "/traces/v1", "/v10"] {
+        for path in ["/", "/apis", "/traces/v1", "/v10", "/metricsx"] {
             assert!(!is_api(path), "{path}");
         }
     }

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::body::{self, Encoding, Share};
 use crate::error::ApiError;
+use crate::goodbyes;
 use crate::homeless;
 use crate::params::DEFAULT_WORKSPACE;
 use crate::view::receipt::{IngestAnswer, Repaired};
@@ -81,6 +82,8 @@ pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Res
     let (head, body) = request.into_parts();
     let result = match receive(&app, &head.headers, body).await {
         Ok(incoming) => accept_in_time(&app, incoming).await,
+        // What a stopping server reads no further is to be sent again.
+        Err(_) if app.stop.is_cancelled() => Err(ApiError::stopping()),
         Err(error) => Err(error),
     };
     match result {
@@ -239,7 +242,8 @@ fn to_batch(
 
 /// Appends a batch, after its signs of life: those name a process and no workspace, and without
 /// keys to tie a process to one, they count in every workspace, those that the batch makes included.
-pub(crate) async fn commit(app: &App, batch: Batch) -> Result<Appended, StoreError> {
+pub(crate) async fn commit(app: &App, mut batch: Batch) -> Result<Appended, StoreError> {
+    app.goodbyes.remember(&batch.processes);
     if !batch.processes.is_empty() {
         let known = app.store.workspaces().await?.into_iter().map(|row| row.slug);
         // First those of its own spans: they must not fall behind the bound.
@@ -260,6 +264,8 @@ pub(crate) async fn commit(app: &App, batch: Batch) -> Result<Appended, StoreErr
             }
         }
     }
+    // The store counts a batch's signs in every workspace of its spans.
+    batch.processes.extend(app.goodbyes.said_by(&goodbyes::with_open_spans(&batch)));
     app.store.append(batch).await
 }
 

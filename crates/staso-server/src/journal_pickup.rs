@@ -8,14 +8,15 @@
 //! nothing is tried for ever in a circle.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use staso_journal::{
-    Adopted, Batch, BatchLimits, Destination, JournalError, ProcessState, Trouble, Unreadable,
-    WireForm, adopt, process_state, set_aside, set_segment_aside, unreadable,
+    Adopted, Batch, BatchLimits, Destination, JournalError, Mode, ProcessState, Trouble,
+    Unreadable, WireForm, adopt_where, process_state, set_aside, set_segment_aside, unreadable,
 };
 use staso_model::ProcessId;
 use staso_store::{Appended, ProcessSign, Sign};
@@ -47,10 +48,10 @@ struct Memory {
 }
 
 /// Looks until the server stops.
-pub(crate) async fn pick_up(app: Arc<App>, dir: PathBuf) {
+pub(crate) async fn pick_up(app: Arc<App>, dir: PathBuf, port: u16) {
     let mut memory = Memory::default();
     loop {
-        look(&app, &dir, &mut memory).await;
+        look(&app, &dir, port, &mut memory).await;
         tokio::select! {
             () = app.stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
@@ -58,10 +59,11 @@ pub(crate) async fn pick_up(app: Arc<App>, dir: PathBuf) {
     }
 }
 
-async fn look(app: &Arc<App>, dir: &Path, memory: &mut Memory) {
+async fn look(app: &Arc<App>, dir: &Path, port: u16, memory: &mut Memory) {
     let place = dir.to_owned();
     let found = tokio::task::spawn_blocking(move || {
-        (adopt(&place, &Destination::local()), dead_processes(&place), unreadable(&place))
+        let segments = adopt_where(&place, |destination| leads_here(destination, port));
+        (segments, dead_processes(&place), unreadable(&place))
     });
     let Ok((segments, mut dead, lost)) = found.await else { return };
     report_unreadable(app, dir, lost, memory).await;
@@ -80,6 +82,23 @@ async fn look(app: &Arc<App>, dir: &Path, memory: &mut Memory) {
         }
     }
     say_goodbye(app, dead, memory).await;
+}
+
+/// Whether what a program recorded for this destination is for the server on this loopback port: it
+/// is the user's own server, or was named by this address. Such a server asks for no key, so that it
+/// does not matter which one the program had.
+fn leads_here(destination: &Destination, port: u16) -> bool {
+    if destination.mode == Mode::Local {
+        return true;
+    }
+    let Ok(url) = destination.base_url.parse::<Uri>() else { return false };
+    let is_loopback = url.host().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    });
+    let is_http = url.scheme_str() == Some("http");
+    is_http && is_loopback && url.path() == "/" && url.port_u16().unwrap_or(80) == port
 }
 
 /// Why a segment has to wait for the next look.
@@ -227,4 +246,41 @@ async fn say_goodbye(app: &App, dead: HashSet<ProcessId>, memory: &mut Memory) {
         }
     }
     memory.gone = dead;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_knows_the_names_of_its_own_address() {
+        let named = |url: &str| Destination {
+            mode: Mode::Remote,
+            base_url: url.to_owned(),
+            key_fingerprint: "ab".to_owned(),
+            ..Destination::local()
+        };
+        assert!(leads_here(&Destination::local(), 4317));
+        for url in [
+            "http://127.0.0.1:4317",
+            "http://127.8.9.1:4317/",
+            "http://LocalHost:4317",
+            "http://[::1]:4317",
+        ] {
+            assert!(leads_here(&named(url), 4317), "{url}");
+        }
+        assert!(leads_here(&named("http://localhost"), 80));
+        for url in [
+            "http://127.0.0.1:4318",
+            "https://127.0.0.1:4317",
+            "http://10.0.0.1:4317",
+            "http://localhost.example:4317",
+            "http://127.0.0.1:4317@elsewhere.example:4317",
+            "http://127.0.0.1:4317/behind/a/proxy",
+            "http://127.0.0.1",
+            "",
+        ] {
+            assert!(!leads_here(&named(url), 4317), "{url}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod config;
 mod counters;
 mod dashboard;
 mod error;
+mod goodbyes;
 mod homeless;
 mod ingest;
 mod journal_pickup;

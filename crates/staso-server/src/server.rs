@@ -18,6 +18,7 @@ use crate::app::{self, App, CAPABILITIES};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::goodbyes::Goodbyes;
 use crate::homeless::Awaited;
 use crate::journal_pickup::pick_up;
 use crate::listener;
@@ -176,7 +177,7 @@ impl Server {
         let serving =
             listener::serve(listener, router, config.limits.max_connections, app.stop.clone());
         let listening = tokio::spawn(serving);
-        let tasks = background(&app, &home);
+        let tasks = background(&app, &home, address.port());
         Ok(Self { address, app, info, home, listening, tasks })
     }
 
@@ -280,6 +281,7 @@ fn new_app(
         hub: Hub::new(hub_start),
         counters: Counters::default(),
         awaited: Awaited::default(),
+        goodbyes: Goodbyes::default(),
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
         decode_permits: Arc::new(Semaphore::new(cores)),
@@ -290,13 +292,13 @@ fn new_app(
 }
 
 /// The tasks beside the listener; each ends at `stop`.
-fn background(app: &Arc<App>, home: &Home) -> Vec<JoinHandle<()>> {
+fn background(app: &Arc<App>, home: &Home, port: u16) -> Vec<JoinHandle<()>> {
     let announcing = Arc::clone(app);
     let watching = Arc::clone(app);
     vec![
         tokio::spawn(async move { announcing.hub.run(announcing.stop.clone()).await }),
         tokio::spawn(live::watch_states(watching)),
-        tokio::spawn(pick_up(Arc::clone(app), home.journal_dir())),
+        tokio::spawn(pick_up(Arc::clone(app), home.journal_dir(), port)),
     ]
 }
 

@@ -37,6 +37,18 @@ fn a_missing_file_is_not_the_page() {
     assert_eq!((post.status, post.code()), (405, "method_not_allowed".into()));
 }
 
+/// A scraper, or a client of a later version, must not take the page for an answer.
+#[test]
+fn what_is_reserved_but_not_built_is_not_the_page() {
+    let fixture = Fixture::new();
+    for path in ["/metrics", "/metrics/x", "/api/nothing", "/api", "/v1/nothing", "/v1/logs"] {
+        let answer = fixture.get(path);
+        assert_eq!((answer.status, answer.code()), (404, "not_found".into()), "{path}");
+        let json = answer.json();
+        assert!(json["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{json}");
+    }
+}
+
 #[test]
 fn the_description_is_served_and_is_the_committed_one() {
     let fixture = Fixture::new();

@@ -105,6 +105,28 @@ fn segments_of_living_programs_and_of_other_servers_are_left_alone() {
     });
 }
 
+/// A program that was told this server's address journals for that address.
+#[test]
+fn what_a_dead_program_recorded_for_this_address_is_taken_up() {
+    let fixture = Fixture::new();
+    let port = fixture.address().port();
+    let named = |process: u8, base_url: String| {
+        let destination = Destination {
+            mode: Mode::Remote,
+            base_url,
+            key_fingerprint: "0123456789abcdef".into(),
+            ..Destination::local()
+        };
+        let program = Program::start(&fixture, process, destination);
+        program.spans.store(u64::from(process), Ordering::Relaxed);
+        program.span("named");
+    };
+    named(20, format!("http://127.0.0.1:{port}"));
+    named(21, format!("http://localhost:{port}"));
+    eventually("both spans", || (span_count(&fixture) == Some(2)).then_some(()));
+    eventually("an empty journal", || (segments(&fixture) == 0).then_some(()));
+}
+
 #[test]
 fn an_open_span_of_a_dead_program_is_interrupted() {
     let fixture = Fixture::new();

@@ -13,3 +13,5 @@ mod live;
 mod moody;
 mod queries;
 mod shutdown;
+mod signs;
+mod totals;

@@ -40,6 +40,30 @@ fn a_request_on_its_way_is_finished() {
     fixture.read(&format!("/api/traces/{TRACE}"));
 }
 
+/// Such a body was never acknowledged: its client sends it again.
+#[test]
+fn the_rest_of_a_half_sent_body_is_not_waited_for_long() {
+    let mut fixture = Fixture::new();
+    let address = fixture.address();
+    let body = batch_of(TRACE, "root").to_string();
+    let halves = ["/v1/traces/ingest", &format!("/v1/traces/{TRACE}/annotations")].map(|path| {
+        let headers = [("Expect", "100-continue"), ("Content-Type", "application/json")];
+        let whole = request(address, "POST", path, &headers, body.as_bytes());
+        let mut connection = Connection::open(address);
+        connection.send(&whole[..whole.len() - body.len()]);
+        assert_eq!(connection.head().0, 100, "the server is reading the body");
+        connection.send(b"{");
+        connection
+    });
+    let server = fixture.take_server();
+    let stopping = fixture.runtime.spawn(server.stop());
+    let [mut ingest, mut note] = halves;
+    let refusal = ingest.answer();
+    assert_eq!((refusal.status, refusal.code().as_str()), (503, "stopping"));
+    assert!(note.answer().status >= 400);
+    fixture.runtime.block_on(stopping).unwrap().unwrap();
+}
+
 #[test]
 fn stopping_under_load_loses_nothing_acknowledged() {
     let mut fixture = Fixture::new();
