@@ -86,6 +86,13 @@ def test_spans_of_a_program_killed_before_the_server_started_arrive(stopped_serv
     assert numbers(stopped_server.start().wait_for_spans(1000)) == list(range(1000))
 
 
+def test_spans_of_a_program_killed_with_the_servers_address_arrive(server: Server, home: Path) -> None:
+    """A loopback address names this server as well as no address does."""
+    killed = RECORD + "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    run_program(killed, home, "100", env={"STASO_BASE_URL": server.url}, expect=-signal.SIGKILL)
+    assert numbers(server.wait_for_spans(100)) == list(range(100))
+
+
 def test_an_open_span_is_running_and_then_done(server: Server, home: Path) -> None:
     program = start_program(
         """
