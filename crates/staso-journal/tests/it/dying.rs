@@ -76,17 +76,21 @@ fn a_forked_child_does_not_hold_the_lock() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path(), Destination::local(), small(true));
     append(&journal, 0);
-    let mut pipe = [0; 2];
-    // SAFETY: plain system calls; the child only sleeps on a pipe and exits at once after it.
+    let (mut pipe, mut begun) = ([0; 2], [0; 2]);
+    let mut byte = 0u8;
+    // SAFETY: plain system calls; the child only says that it runs, which is after its fork handlers
+    // did, sleeps on a pipe and exits at once after it.
     let child = unsafe {
         assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+        assert_eq!(libc::pipe(begun.as_mut_ptr()), 0);
         let child = libc::fork();
         if child == 0 {
             libc::close(pipe[1]);
-            let mut byte = 0u8;
+            libc::write(begun[1], (&raw const byte).cast(), 1);
             libc::read(pipe[0], (&raw mut byte).cast(), 1);
             libc::_exit(0);
         }
+        assert_eq!(libc::read(begun[0], (&raw mut byte).cast(), 1), 1);
         child
     };
     assert!(child > 0);
@@ -97,6 +101,8 @@ fn a_forked_child_does_not_hold_the_lock() {
     unsafe {
         libc::close(pipe[1]);
         libc::close(pipe[0]);
+        libc::close(begun[0]);
+        libc::close(begun[1]);
         let mut status = 0;
         libc::waitpid(child, &raw mut status, 0);
         assert_eq!(status, 0);
