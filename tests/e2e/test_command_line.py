@@ -81,4 +81,4 @@ def test_the_wheels_command_becomes_the_servers_binary(home: Path) -> None:
 def test_the_wheels_command_says_how_to_get_the_binary(home: Path) -> None:
     said = wheel_command(home, sysconfig.get_path("scripts"), "serve")
     assert said.returncode == 127
-    assert "cargo install" in said.stderr
+    assert "make build" in said.stderr
