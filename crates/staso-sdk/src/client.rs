@@ -80,7 +80,7 @@ impl Client {
 
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
-    pub fn open_span(&self, head: Arc<SpanHead>, start_mono_ns: u64) -> OpenToken {
+    pub fn open_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
         if !self.is_open() {
             return OpenToken::NONE;
         }
@@ -89,11 +89,6 @@ impl Client {
         engine.wake.note_open();
         engine.ensure_worker();
         token
-    }
-
-    /// Replaces what is told of an open span; it is announced once more.
-    pub fn update_open(&self, token: OpenToken, head: Arc<SpanHead>) {
-        self.shared.engine().open.update(token, head);
     }
 
     /// Takes a span out of the registry. Twice is harmless.
@@ -126,6 +121,12 @@ impl Client {
         let left = timeout.saturating_sub(started.elapsed()).min(Duration::from_secs(60));
         engine.stop(Instant::now() + left.max(GOODBYE));
         report
+    }
+
+    /// What the records of this client say besides themselves; see [`crate::record::stamp`].
+    #[inline]
+    pub(crate) fn stamp(&self) -> &[u8] {
+        &self.shared.engine().stamp
     }
 
     /// Every counter since the start.

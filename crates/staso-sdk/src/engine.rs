@@ -24,6 +24,8 @@ pub(crate) struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) process_id: ProcessId,
     pub(crate) generation: u32,
+    /// What every span of this process says besides itself.
+    pub(crate) stamp: Box<[u8]>,
     pub(crate) destination: staso_journal::Destination,
     pub(crate) journal: Option<Journal>,
     pub(crate) queue: Queue,
@@ -72,6 +74,7 @@ impl Engine {
         let said = SaidOnce::default();
         let journal = open_journal(&config, &destination, process_id, &said);
         Self {
+            stamp: crate::record::stamp(process_id, config.sample_rate, config.capture),
             queue: Queue::new(config.max_queue_size),
             wake: Wake::new(config.batch_size as u64),
             config,

@@ -46,6 +46,19 @@ pub fn uuid_v4() -> [u8; 16] {
     *uuid::Builder::from_random_bytes(random_bytes()).as_uuid().as_bytes()
 }
 
+/// The bytes of a random UUID as its text.
+#[must_use]
+pub fn uuid_text() -> String {
+    uuid::Uuid::from_bytes(uuid_v4()).to_string()
+}
+
+/// The stable id of an agent: the same name, the same id, everywhere.
+#[must_use]
+pub fn agent_id(name: &str) -> String {
+    const NAMESPACE: uuid::Uuid = uuid::uuid!("a1b2c3d4-e5f6-7890-abcd-ef1234567890");
+    uuid::Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string()
+}
+
 /// A uniform number in 0..1, for jitter.
 pub(crate) fn unit() -> f64 {
     with_generator(|random| f64::from(random.next_u32()) / f64::from(u32::MAX))

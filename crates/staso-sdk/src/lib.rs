@@ -1,9 +1,10 @@
 //! The client engine of Staso, without Python: settings, records, journal, shipping, reports.
 //!
-//! Start at [`Client`]. A binding serialises what its language holds with [`json`] and
-//! [`record`], hands the bytes to [`Client::append`], and is done: the journal keeps them and a
-//! thread of the engine ships them. Rust programs begin with [`init`] and [`span`].
+//! Rust programs begin with [`init`] and [`span`]. A binding for another language keeps a [`Life`] for
+//! each span, reads its objects as a [`Host`], and is done: when a span ends, its record goes to the
+//! [`Client`], whose journal keeps it and whose own thread ships it.
 
+mod annotation;
 mod backoff;
 mod client;
 pub mod clock;
@@ -13,28 +14,46 @@ mod destination;
 mod discovery;
 mod engine;
 pub mod env;
+mod field;
+mod finish;
 mod fork;
+mod held;
+mod host;
 pub mod ids;
 pub mod json;
+mod life;
 mod log;
 mod open;
+pub mod pen;
+mod policy;
 mod queue;
 pub mod record;
+pub mod recorder;
 mod report;
-pub mod sampling;
+mod sampling;
+mod setting;
 mod signals;
 mod spans;
+mod template;
 mod transport;
 mod wake;
 mod worker;
 
+pub use annotation::{Annotation, DataType, Shown, Sort};
 pub use client::Client;
 pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Overrides};
 pub use destination::Destination;
+pub use field::{Field, Fields};
 pub use fork::process_generation;
-pub use log::{LogLevel, LogSink, set_log_sink};
+pub use held::Held;
+pub use host::{Described, Host, Object};
+pub use life::{Ended, Identity, Life, Phase, Place, ToldHead};
+pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
 pub use open::OpenToken;
+pub use recorder::Recorder;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
+pub use setting::Setting;
 pub use spans::{SpanBuilder, SpanGuard, client, init, span};
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
+pub use template::Template;

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::record::SpanHead;
 
@@ -32,18 +32,15 @@ struct Shard {
 #[derive(Debug)]
 struct Open {
     nonce: u32,
-    head: Arc<SpanHead>,
+    head: SpanHead,
     start_mono_ns: u64,
-    announced: u64,
     is_due: bool,
 }
 
 /// A span that has been open long enough to be shown.
 pub(crate) struct Due {
     pub(crate) token: OpenToken,
-    pub(crate) head: Arc<SpanHead>,
-    /// 1 at the first announcement, then one more each time.
-    pub(crate) version: u64,
+    pub(crate) head: SpanHead,
 }
 
 thread_local! {
@@ -61,12 +58,12 @@ impl OpenSpans {
         Self { shards: std::array::from_fn(shard) }
     }
 
-    pub(crate) fn open(&self, head: Arc<SpanHead>, start_mono_ns: u64) -> OpenToken {
+    pub(crate) fn open(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
         let number = own_shard();
         let mut shard = lock(&self.shards[number]);
         shard.nonce = shard.nonce.wrapping_add(1);
         let nonce = shard.nonce;
-        let open = Open { nonce, head, start_mono_ns, announced: 0, is_due: true };
+        let open = Open { nonce, head, start_mono_ns, is_due: true };
         let slot = match shard.free.pop() {
             Some(slot) => {
                 shard.slots[slot as usize] = Some(open);
@@ -80,18 +77,6 @@ impl OpenSpans {
         OpenToken::new(number, slot, nonce)
     }
 
-    /// Replaces what is told of a span; it is due once more. The old head is dropped after the
-    /// lock.
-    pub(crate) fn update(&self, token: OpenToken, head: Arc<SpanHead>) {
-        let mut shard = lock(&self.shards[token.shard()]);
-        if let Some(open) = shard.find(token) {
-            let old = std::mem::replace(&mut open.head, head);
-            open.is_due = true;
-            drop(shard);
-            drop(old);
-        }
-    }
-
     pub(crate) fn close(&self, token: OpenToken) {
         let mut shard = lock(&self.shards[token.shard()]);
         if shard.find(token).is_some() {
@@ -103,7 +88,7 @@ impl OpenSpans {
         }
     }
 
-    /// Spans opened at or before `opened_by` that have news to tell; each is told once.
+    /// Spans opened at or before `opened_by` that were not told yet.
     pub(crate) fn take_due(&self, opened_by: u64) -> Vec<Due> {
         let mut due = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
@@ -112,11 +97,9 @@ impl OpenSpans {
                 let Some(open) = open else { continue };
                 if open.is_due && open.start_mono_ns <= opened_by {
                     open.is_due = false;
-                    open.announced += 1;
                     let slot = u32::try_from(slot).unwrap_or(u32::MAX);
                     let token = OpenToken::new(number, slot, open.nonce);
-                    let head = Arc::clone(&open.head);
-                    due.push(Due { token, head, version: open.announced });
+                    due.push(Due { token, head: open.head.clone() });
                 }
             }
         }
@@ -189,34 +172,29 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SpanContext;
 
-    fn head(name: &str) -> Arc<SpanHead> {
-        Arc::new(SpanHead {
+    fn head(name: &str) -> SpanHead {
+        SpanHead {
             trace_id: crate::ids::trace_id(),
             span_id: crate::ids::span_id(),
             parent_span_id: None,
             name: name.into(),
             kind: crate::SpanKind::Chain,
             start_ns: 0,
-            context: Arc::new(SpanContext::default()),
+            surroundings: std::sync::Arc::default(),
             input: None,
-            attributes: None,
-        })
+        }
     }
 
     #[test]
-    fn a_span_is_due_once_and_again_when_updated() {
+    fn a_span_is_due_once() {
         let spans = OpenSpans::new();
         let token = spans.open(head("a"), 10);
         spans.open(head("later"), 20);
         assert!(spans.take_due(9).is_empty());
         let due = spans.take_due(10);
-        assert_eq!((due.len(), due[0].version, due[0].token), (1, 1, token));
+        assert_eq!((due.len(), &*due[0].head.name, due[0].token), (1, "a", token));
         assert!(spans.take_due(10).is_empty());
-        spans.update(token, head("b"));
-        let due = spans.take_due(10);
-        assert_eq!((due[0].version, &*due[0].head.name), (2, "b"));
         assert_eq!(spans.count(), 2);
     }
 

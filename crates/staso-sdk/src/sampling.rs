@@ -10,7 +10,7 @@ const PLACES: f64 = 72_057_594_037_927_936.0;
 
 /// Whether a trace is kept at `rate` (0 to 1): its low 56 random bits against the threshold.
 #[must_use]
-pub fn is_kept(trace_id: &TraceId, rate: f64) -> bool {
+pub(crate) fn is_kept(trace_id: &TraceId, rate: f64) -> bool {
     if rate >= 1.0 {
         return true;
     }

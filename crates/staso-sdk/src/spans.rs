@@ -9,7 +9,7 @@
 //! #     journal: Some(JournalChoice::At(dir.path().to_owned())),
 //! #     ..Overrides::default()
 //! # };
-//! let client = staso_sdk::init(Config::resolve(&overrides, &|_| None)?);
+//! let client = staso_sdk::init(&Config::resolve(&overrides, &|_| None)?);
 //! {
 //!     let mut search = staso_sdk::span("embed-query").kind(SpanKind::Retriever).start();
 //!     search.set_input(&"what is a span?");
@@ -23,74 +23,57 @@
 //! # }
 //! ```
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use staso_journal::RecordKind;
+use smol_str::SmolStr;
 use staso_model::{SpanId, SpanKind, SpanStatus, TraceId};
 
 use crate::client::Client;
-use crate::clock::{TraceClock, mono_ns};
-use crate::config::{CapturePolicy, Config};
-use crate::fork::process_generation;
-use crate::ids;
-use crate::open::OpenToken;
-use crate::record::{SpanContext, SpanFields, SpanHead, write_span};
+use crate::config::Config;
+use crate::host::{Described, Host, Object};
+use crate::life::{Life, Place};
+use crate::pen::Pen;
+use crate::recorder::{self, Recorder};
 
 /// How long the client that another one replaces may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The program's client. A client that was replaced is leaked: a span may still be using it.
-static CLIENT: AtomicPtr<Client> = AtomicPtr::new(std::ptr::null_mut());
-
 thread_local! {
-    static OPEN: RefCell<Vec<Parent>> = const { RefCell::new(Vec::new()) };
-}
-
-#[derive(Clone, Copy)]
-struct Parent {
-    trace_id: TraceId,
-    span_id: SpanId,
-    clock: TraceClock,
+    static OPEN: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Starts recording for the whole program. The client it replaces is drained first.
-pub fn init(config: Config) -> Client {
-    let client = Client::start(config);
-    let made = Box::into_raw(Box::new(client.clone()));
-    let replaced = CLIENT.swap(made, Ordering::AcqRel);
-    if let Some(replaced) = at(replaced) {
+pub fn init(config: &Config) -> Client {
+    if let Some(replaced) = client() {
         replaced.shutdown(DRAIN);
     }
-    client
+    let recorder = Recorder::start(config);
+    let client = recorder.client().cloned();
+    recorder.install();
+    client.unwrap_or_else(|| Client::start(config.clone()))
 }
 
 /// The program's client, after [`init`].
 #[must_use]
 pub fn client() -> Option<&'static Client> {
-    at(CLIENT.load(Ordering::Acquire))
-}
-
-fn at(stored: *mut Client) -> Option<&'static Client> {
-    // SAFETY: null, or a box that was leaked in `init` and is never freed.
-    unsafe { stored.as_ref() }
+    recorder::active().and_then(Recorder::client)
 }
 
 /// A span of this name, not begun yet. Before [`init`] it records nothing.
 #[must_use]
-pub fn span(name: impl Into<Arc<str>>) -> SpanBuilder {
+pub fn span(name: impl Into<SmolStr>) -> SpanBuilder {
     SpanBuilder { name: name.into(), kind: SpanKind::Chain }
 }
 
 /// A span that has not begun.
 #[derive(Debug, Clone)]
 pub struct SpanBuilder {
-    name: Arc<str>,
+    name: SmolStr,
     kind: SpanKind,
 }
 
@@ -105,70 +88,75 @@ impl SpanBuilder {
     /// Begins it, below the innermost open span of this thread.
     #[must_use = "the span ends when the guard is dropped"]
     pub fn start(self) -> SpanGuard {
-        let recording = client().filter(|client| client.is_open());
-        SpanGuard { open: recording.map(|client| Open::begin(client, self)), _thread: PhantomData }
+        let mut life = Life::new(Value::Text(self.name), self.kind, None);
+        let recording = recorder::in_force().filter(|r| r.client().is_some_and(Client::is_open));
+        match recording {
+            None => life.begin_unrecorded(),
+            Some(recorder) => {
+                let parent = OPEN.with_borrow(|open| open.last().copied());
+                let name = life.name.as_text().clone();
+                life.begin(recorder, parent, None, Cow::Borrowed(&name), None);
+                if let Some(own) = life.identity() {
+                    OPEN.with_borrow_mut(|open| open.push(own.place));
+                }
+            }
+        }
+        SpanGuard { life, _thread: PhantomData }
     }
 }
 
 /// An open span. It ends when this is dropped; during a panic, as an error.
 #[derive(Debug)]
 pub struct SpanGuard {
-    open: Option<Open>,
+    life: Life<Value>,
     /// The guard belongs to the thread whose current span it is.
     _thread: PhantomData<*const ()>,
 }
 
+/// What a span of a Rust program holds: values that were serialised when they were given.
 #[derive(Debug)]
-struct Open {
-    client: &'static Client,
-    token: OpenToken,
-    generation: u32,
-    head: Arc<SpanHead>,
-    clock: TraceClock,
-    status: SpanStatus,
-    error_message: Option<String>,
-    input: Option<Vec<u8>>,
-    output: Option<Vec<u8>>,
-    metadata: Vec<(String, Box<RawValue>)>,
+enum Value {
+    Text(SmolStr),
+    Json(Vec<u8>),
+    Members(Vec<(String, Box<RawValue>)>),
 }
 
 impl SpanGuard {
     /// What went in. A value that cannot be serialised is left out.
     pub fn set_input(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if let Some(open) = &mut self.open
-            && let Ok(json) = serde_json::to_vec(value)
-        {
-            open.input = Some(json);
+        if let (Some(json), Some(held)) = (self.json(value), self.life.change()) {
+            held.input = Some(json);
         }
         self
     }
 
     /// What came out. A value that cannot be serialised is left out.
     pub fn set_output(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if let Some(open) = &mut self.open
-            && let Ok(json) = serde_json::to_vec(value)
-        {
-            open.output = Some(json);
+        if let (Some(json), Some(held)) = (self.json(value), self.life.change()) {
+            held.output = Some(json);
         }
         self
     }
 
     /// One entry of metadata; the same key again replaces it.
     pub fn set_metadata(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if let Some(open) = &mut self.open
+        if self.life.identity().is_some()
             && let Ok(json) = serde_json::value::to_raw_value(value)
+            && let Some(held) = self.life.change()
+            && let Value::Members(members) =
+                held.metadata.get_or_insert_with(|| Value::Members(Vec::new()))
         {
-            open.metadata.retain(|(existing, _)| existing != key);
-            open.metadata.push((key.to_owned(), json));
+            members.retain(|(existing, _)| existing != key);
+            members.push((key.to_owned(), json));
         }
         self
     }
 
     /// How it ended, if that is not simply well.
     pub fn set_status(&mut self, status: SpanStatus, description: Option<&str>) -> &mut Self {
-        if let Some(open) = &mut self.open {
-            open.status = status;
-            open.error_message = description.map(str::to_owned);
+        self.life.force(status);
+        if let Some(held) = self.life.change() {
+            held.describe(description.map(|text| Value::Text(text.into())));
         }
         self
     }
@@ -182,129 +170,114 @@ impl SpanGuard {
     /// The trace it belongs to; `None` when nothing is recorded.
     #[must_use]
     pub fn trace_id(&self) -> Option<TraceId> {
-        self.open.as_ref().map(|open| open.head.trace_id)
+        self.life.identity().map(|own| own.place.trace_id)
     }
 
     /// Its id; `None` when nothing is recorded.
     #[must_use]
     pub fn span_id(&self) -> Option<SpanId> {
-        self.open.as_ref().map(|open| open.head.span_id)
+        self.life.identity().map(|own| own.place.span_id)
+    }
+
+    fn json(&self, value: &(impl Serialize + ?Sized)) -> Option<Value> {
+        self.life.identity()?;
+        serde_json::to_vec(value).ok().map(Value::Json)
     }
 }
 
 impl Drop for SpanGuard {
     fn drop(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.end();
+        if let Some(span_id) = self.span_id() {
+            // By identity: guards may be dropped in any order.
+            OPEN.with_borrow_mut(|open| open.retain(|own| own.span_id != span_id));
+        }
+        if std::thread::panicking() && self.life.status == SpanStatus::Ok {
+            self.set_status(SpanStatus::Error, Some("the thread panicked"));
+        }
+        let Some(ended) = self.life.end() else { return };
+        if let Some(recorder) = ended.recorder() {
+            let mut writer = Writer { pen: Pen::new(recorder.limits) };
+            ended.record(&mut writer, recorder, Cow::Borrowed(self.life.name.as_text()));
         }
     }
 }
 
-impl Open {
-    fn begin(client: &'static Client, builder: SpanBuilder) -> Self {
-        let parent = OPEN.with_borrow(|open| open.last().copied());
-        let clock = parent.map_or_else(TraceClock::start, |parent| parent.clock);
-        let (config, start_mono_ns) = (client.config(), mono_ns());
-        let context = SpanContext {
-            agent_name: config.agent_name.clone(),
-            agent_version: config.agent_version.clone(),
-            session_id: config.session_id.clone(),
-            ..SpanContext::default()
-        };
-        let head = Arc::new(SpanHead {
-            trace_id: parent.map_or_else(ids::trace_id, |parent| parent.trace_id),
-            span_id: ids::span_id(),
-            parent_span_id: parent.map(|parent| parent.span_id),
-            name: shown_name(config.capture, builder.kind, builder.name),
-            kind: builder.kind,
-            start_ns: clock.at(start_mono_ns),
-            context: Arc::new(context),
-            input: None,
-            attributes: None,
-        });
-        let own = Parent { trace_id: head.trace_id, span_id: head.span_id, clock };
-        OPEN.with_borrow_mut(|open| open.push(own));
-        Self {
-            client,
-            token: client.open_span(Arc::clone(&head), start_mono_ns),
-            generation: process_generation(),
-            head,
-            clock,
-            status: SpanStatus::Ok,
-            error_message: None,
-            input: None,
-            output: None,
-            metadata: Vec::new(),
+impl Value {
+    fn as_text(&self) -> &SmolStr {
+        static EMPTY: SmolStr = SmolStr::new_static("");
+        match self {
+            Self::Text(text) => text,
+            Self::Json(_) | Self::Members(_) => &EMPTY,
         }
-    }
-
-    fn end(mut self) {
-        let end_ns = self.clock.now_ns();
-        // By identity: guards may be dropped in any order.
-        OPEN.with_borrow_mut(|open| open.retain(|own| own.span_id != self.head.span_id));
-        // A span belongs to the process that began it.
-        if self.generation != process_generation() {
-            return;
-        }
-        if std::thread::panicking() && self.status == SpanStatus::Ok {
-            self.status = SpanStatus::Error;
-            self.error_message = Some("the thread panicked".to_owned());
-        }
-        let json = self.write(end_ns);
-        self.client.close_span(self.token);
-        self.client.append(RecordKind::Span, &self.head.trace_id, &self.head.span_id, &json);
-    }
-
-    fn write(&self, end_ns: i64) -> Vec<u8> {
-        let (head, context) = (&*self.head, &*self.head.context);
-        let capture = self.client.config().capture;
-        let takes_input = match head.kind {
-            SpanKind::Tool => capture.tool_arguments,
-            SpanKind::Llm => capture.allows_all(),
-            _ => capture.request,
-        };
-        let attributes = write_metadata(&self.metadata, capture);
-        let fields = SpanFields {
-            span_id: head.span_id,
-            parent_span_id: head.parent_span_id,
-            name: &head.name,
-            kind: head.kind,
-            start_ns: head.start_ns,
-            end_ns,
-            status: self.status,
-            error_message: self.error_message.as_deref().filter(|_| capture.allows_all()),
-            agent_name: context.agent_name.as_deref(),
-            agent_version: context.agent_version.as_deref(),
-            session_id: context.session_id.as_deref(),
-            process_id: self.client.process_id(),
-            capture,
-            input: self.input.as_deref().filter(|_| takes_input),
-            output: self.output.as_deref().filter(|_| capture.output),
-            attributes: Some(&attributes),
-            ..SpanFields::default()
-        };
-        let mut json = Vec::with_capacity(512);
-        write_span(&mut json, &fields);
-        json
     }
 }
 
-/// Names can hold what was asked; without leave to record that, only the kind is told.
-fn shown_name(capture: CapturePolicy, kind: SpanKind, name: Arc<str>) -> Arc<str> {
-    if capture.request || kind == SpanKind::Tool { name } else { format!("{kind} span").into() }
+impl Object for Value {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
 }
 
-/// The metadata object; without leave to record requests, none of it.
-fn write_metadata(metadata: &[(String, Box<RawValue>)], capture: CapturePolicy) -> Vec<u8> {
-    let mut json = vec![b'{'];
-    for (key, value) in metadata.iter().filter(|_| capture.request) {
-        if json.len() > 1 {
-            json.push(b',');
-        }
-        crate::json::write_str(&mut json, key);
-        json.push(b':');
-        json.extend_from_slice(value.get().as_bytes());
+/// Copies what was serialised into the record.
+struct Writer {
+    pen: Pen,
+}
+
+impl Host for Writer {
+    type Object = Value;
+
+    fn pen(&mut self) -> &mut Pen {
+        &mut self.pen
     }
-    json.push(b'}');
-    json
+
+    fn value(&mut self, path: &[&'static str], value: &Value) {
+        match value {
+            Value::Text(text) => self.pen.text(text),
+            Value::Json(json) if self.pen.is_full_with(json.len()) => {
+                self.pen.marker("<span too large>");
+            }
+            Value::Json(json) => self.pen.raw(json),
+            Value::Members(_) => {
+                self.pen.raw(b"{");
+                self.members(path.first().copied().unwrap_or_default(), value, None, &mut true);
+                self.pen.raw(b"}");
+            }
+        }
+    }
+
+    fn members(
+        &mut self,
+        _path: &'static str,
+        mapping: &Value,
+        tells: Option<fn(&str) -> bool>,
+        is_first: &mut bool,
+    ) {
+        let Value::Members(members) = mapping else { return };
+        for (key, value) in members.iter().filter(|(key, _)| tells.is_none_or(|tells| tells(key))) {
+            self.pen.comma(is_first);
+            self.pen.text(key);
+            self.pen.raw(b":");
+            self.pen.raw(value.get().as_bytes());
+        }
+    }
+
+    fn text(&self, value: &Value) -> String {
+        value.as_text().to_string()
+    }
+
+    fn whole(&self, _value: &Value) -> Option<i64> {
+        None
+    }
+
+    fn truth(&self, _value: &Value) -> Option<bool> {
+        None
+    }
+
+    fn describe(&mut self, value: &Value, _with_stack: bool) -> Described {
+        Described { kind: "error".to_owned(), message: self.text(value), stack: None }
+    }
+
+    fn redact(&mut self, _path: &[&'static str], _text: &str) -> Option<String> {
+        None
+    }
 }

@@ -172,7 +172,7 @@ impl Worker {
         let mut json = Vec::new();
         for due in engine.open.take_due(opened_by) {
             json.clear();
-            write_provisional(&mut json, &due.head, engine.process_id, due.version);
+            write_provisional(&mut json, &due.head, engine.process_id);
             // A span that has ended meanwhile is told by its own record; being told late as open
             // does no harm, because a finished version always wins.
             if engine.open.is_open(due.token) {

@@ -3,47 +3,54 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use staso_sdk::record::SpanContext;
+use pyo3::types::PyTuple;
+use staso_sdk::record::{SpanContext, Surroundings};
+use staso_sdk::{Place, recorder};
 
-use crate::context::{self, Parent, Scope};
+use crate::context::{self, Scope};
 use crate::ready::Ready;
-use crate::recorder;
 
 /// A context manager, sync and async, that stands around spans without being one.
 #[pyclass(frozen, module = "staso", name = "Conversation")]
 pub(crate) struct Conversation {
+    #[pyo3(get)]
     session_id: Option<String>,
+    #[pyo3(get)]
     user_id: Option<String>,
-    remote: Option<Parent>,
-    entered: Mutex<Vec<Py<Scope>>>,
+    remote: Option<Place>,
+    entered: Mutex<Vec<(Py<Scope>, Option<Py<PyAny>>)>>,
 }
 
 impl Conversation {
     fn enter(&self, py: Python<'_>) {
         let Some(recorder) = recorder::active() else { return };
-        let previous = context::skip_ended(context::current(py));
+        let previous = context::innermost(py);
         let (_, outside) = context::surroundings(previous.as_ref());
-        let outside = outside.unwrap_or_else(|| Arc::clone(&recorder.context));
-        let mut inside = SpanContext::clone(&outside);
-        inside.session_id = self.session_id.clone().or(inside.session_id);
-        inside.user_id = self.user_id.clone().or(inside.user_id);
+        let outside = outside.unwrap_or_else(|| Arc::clone(&recorder.surroundings));
+        let inside = SpanContext {
+            session_id: self.session_id.clone().or_else(|| outside.context.session_id.clone()),
+            user_id: self.user_id.clone().or_else(|| outside.context.user_id.clone()),
+            ..outside.context.clone()
+        };
         let scope = Scope {
-            remote: self.remote.clone(),
-            context: Some(Arc::new(inside)),
+            remote: self.remote,
+            surroundings: Surroundings::new(inside, recorder.limits.value_bytes),
             previous: previous.map(Bound::unbind),
+            left_behind: Mutex::default(),
         };
         if let Ok(scope) = Bound::new(py, scope) {
-            context::set_current(py, Some(scope.as_any()));
+            let token = context::set(py, Some(scope.as_any())).map(Bound::unbind);
             let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
-            entered.push(scope.unbind());
+            entered.push((scope.unbind(), token));
         }
     }
 
     fn exit(&self, py: Python<'_>) {
-        let scope = self.entered.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(scope) = scope {
-            let previous = scope.get().previous.as_ref().map(|entry| entry.bind(py).clone());
-            context::leave(scope.bind(py).as_any(), previous.as_ref());
+        let entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some((scope, token)) = entered {
+            let this = scope.get();
+            let token = context::leave(scope.bind(py).as_any(), token, this.previous.as_ref());
+            *this.left_behind.lock().unwrap_or_else(PoisonError::into_inner) = token;
         }
     }
 }
@@ -58,18 +65,8 @@ impl Conversation {
         user_id: Option<String>,
         remote: Option<(String, String, bool)>,
     ) -> Self {
-        let remote = remote.and_then(|remote| Parent::of_remote(&remote));
+        let remote = remote.and_then(|(trace, span, is_kept)| Place::of_remote(&trace, &span, is_kept));
         Self { session_id, user_id, remote, entered: Mutex::new(Vec::new()) }
-    }
-
-    #[getter]
-    fn session_id(&self) -> Option<&str> {
-        self.session_id.as_deref()
-    }
-
-    #[getter]
-    fn user_id(&self) -> Option<&str> {
-        self.user_id.as_deref()
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
@@ -78,7 +75,7 @@ impl Conversation {
     }
 
     #[pyo3(signature = (*_exc_info))]
-    fn __exit__(&self, py: Python<'_>, _exc_info: &Bound<'_, pyo3::types::PyTuple>) -> bool {
+    fn __exit__(&self, py: Python<'_>, _exc_info: &Bound<'_, PyTuple>) -> bool {
         self.exit(py);
         false
     }
@@ -89,7 +86,7 @@ impl Conversation {
     }
 
     #[pyo3(signature = (*_exc_info))]
-    fn __aexit__(&self, py: Python<'_>, _exc_info: &Bound<'_, pyo3::types::PyTuple>) -> Ready {
+    fn __aexit__(&self, py: Python<'_>, _exc_info: &Bound<'_, PyTuple>) -> Ready {
         self.exit(py);
         Ready::with(py.None())
     }

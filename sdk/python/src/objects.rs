@@ -28,16 +28,21 @@ imported! {
     /// The statuses, as the enum users compare with.
     span_status = "staso._internal.kinds"."SpanStatus";
     /// Hands the engine's messages to Python's logging.
-    relay_messages = "staso._internal.log"."relay_messages";
+    relay = "staso._internal.log"."relay_messages";
     /// Logs once per kind of message.
     warn_once = "staso._internal.log"."warn_once";
-    /// The asyncio task that runs now.
-    current_task = "asyncio"."current_task";
+}
+
+/// Lets Python's logging take what the engine has said since; nearly always that is nothing.
+#[inline]
+pub(crate) fn relay_messages(py: Python<'_>) {
+    if staso_sdk::has_messages() {
+        // Whatever a program's log handlers raise is not for the code that ends a span.
+        drop(relay(py).and_then(|relay| relay.call0()));
+    }
 }
 
 /// Says `message` once on the logger `staso`; whatever goes wrong with that stays here.
 pub(crate) fn warn(py: Python<'_>, kind: &str, message: &str) {
-    if let Ok(warn_once) = warn_once(py) {
-        let _ = warn_once.call1((kind, message));
-    }
+    drop(warn_once(py).and_then(|warn_once| warn_once.call1((kind, message))));
 }

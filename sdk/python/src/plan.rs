@@ -1,16 +1,13 @@
 //! `Plan`: what a decorator found out about its function once, so that a call costs little.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use staso_sdk::SpanKind;
-use staso_sdk::record::SpanContext;
+use staso_sdk::{Host, Recorder, SpanKind, Template, recorder};
 
-use crate::finish;
-use crate::recorder::{self, Recorder};
 use crate::span::{Payload, Span};
-use crate::value::{GiveInterruptBack, Walker};
+use crate::value::{Held, Walker};
 use crate::words::KindWord;
 
 /// How Python binds a parameter; the numbers are those of `inspect.Parameter.kind`.
@@ -36,9 +33,8 @@ pub(crate) struct Plan {
     kind: SpanKind,
     parameters: Vec<Parameter>,
     skips_first: bool,
-    agent_id: Option<String>,
-    attributes: Py<PyDict>,
-    attributes_json: OnceLock<Box<[u8]>>,
+    is_agent: bool,
+    template: Arc<Template<Held>>,
     captures_input: bool,
 }
 
@@ -66,86 +62,56 @@ impl Plan {
             },
             default: (!default.is(default.py().Ellipsis())).then(|| default.unbind()),
         });
+        let is_agent = agent_id.is_some();
+        let agent = agent_id.map(|id| (name.to_string_lossy().into_owned(), id));
         Self {
-            name: name.unbind(),
             kind: kind.0,
             parameters: parameters.collect(),
             skips_first,
-            agent_id,
-            attributes: attributes.unbind(),
-            attributes_json: OnceLock::new(),
+            is_agent,
+            template: Arc::new(Template::new(Held::of(&attributes), agent)),
             captures_input,
+            name: name.unbind(),
         }
     }
 
     /// A span, not yet started, that holds the call's arguments as they are now.
-    fn begin(slf: &Bound<'_, Self>, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> Span {
-        let _interrupt = GiveInterruptBack;
-        let plan = slf.get();
-        let captured = recorder::active().and_then(|recorder| plan.capture(recorder, args, kwargs));
-        let payload = Payload { plan: Some(slf.clone().unbind()), captured, ..Payload::default() };
-        Span::new(plan.name.clone_ref(slf.py()), plan.kind, payload)
+    fn begin(&self, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> Span {
+        let tells_input =
+            |recorder: &&Recorder| self.captures_input && recorder.capture.tells_input(self.kind);
+        let recorder = recorder::in_force().filter(tells_input);
+        let captured = recorder.map(|recorder| self.capture(recorder, args, kwargs));
+        let payload = Payload::planned(Arc::clone(&self.template), captured);
+        Span::new(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
     }
 }
 
 impl Plan {
-    /// A fresh copy of the metadata every call starts with.
-    pub(crate) fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
-        let attributes = self.attributes.bind(py);
-        attributes.copy().unwrap_or_else(|_| PyDict::new(py)).unbind()
-    }
-
-    /// That metadata as the inside of a JSON object, written once.
-    pub(crate) fn attributes_json(&self, py: Python<'_>, recorder: &Recorder) -> &[u8] {
-        self.attributes_json.get_or_init(|| {
-            let mut json = Vec::new();
-            let mut walker = Walker::of(py, &mut json, recorder);
-            walker.dict_items(self.attributes.as_ptr(), true);
-            walker.finish(recorder);
-            json.into_boxed_slice()
-        })
-    }
-
-    /// What nested spans belong to: an agent puts itself in the place of the one outside.
-    pub(crate) fn context(&self, py: Python<'_>, outside: Arc<SpanContext>) -> Arc<SpanContext> {
-        let Some(agent_id) = &self.agent_id else { return outside };
-        let mut inside = SpanContext::clone(&outside);
-        inside.agent_name = Some(self.name.bind(py).to_string_lossy().into_owned());
-        inside.agent_id = Some(agent_id.clone());
-        Arc::new(inside)
-    }
-
     fn capture<'py>(
         &self,
-        recorder: &Recorder,
+        recorder: &'static Recorder,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
-    ) -> Option<Arc<[u8]>> {
-        if !self.captures_input || !finish::may_tell_input(recorder.capture, self.kind) {
-            return None;
-        }
-        let py = args.py();
-        let mut json = Vec::with_capacity(128);
-        let mut walker = Walker::of(py, &mut json, recorder);
-        let mut is_first = true;
-        walker.raw(b"{");
-        walker.enter_path("input");
-        if self.agent_id.is_some() {
-            let key = PyString::intern(py, "agent_name");
-            walker.member(&mut is_first, key.as_any(), self.name.bind(py).as_any());
-        }
-        self.write_arguments(&mut walker, &mut is_first, args, kwargs);
-        walker.leave_path();
-        walker.raw(b"}");
-        walker.finish(recorder);
-        Some(Arc::from(json))
+    ) -> Arc<[u8]> {
+        let mut walker = Walker::new(args.py(), recorder);
+        walker.pen().raw(b"{");
+        walker.under(&["input"], |walker| {
+            let mut is_first = true;
+            if self.is_agent {
+                let key = PyString::intern(args.py(), "agent_name");
+                walker.member(&key, self.name.bind(args.py()), &mut is_first);
+            }
+            self.write_arguments(walker, &mut is_first, args, kwargs);
+        });
+        walker.pen().raw(b"}");
+        Arc::from(walker.pen().out.as_slice())
     }
 
     /// Binds arguments to parameters as Python does. What does not fit is left out: the call
     /// itself raises for it.
     fn write_arguments<'py>(
         &self,
-        walker: &mut Walker<'_, 'py>,
+        walker: &mut Walker<'py>,
         is_first: &mut bool,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
@@ -174,25 +140,24 @@ impl Plan {
             };
             let value = value.or_else(|| parameter.default.as_ref().map(|d| d.bind(py).clone()));
             if let Some(value) = value {
-                walker.member(is_first, name.as_any(), &value);
+                walker.member(name, &value, is_first);
             }
         }
     }
 
     fn write_other_keywords<'py>(
         &self,
-        walker: &mut Walker<'_, 'py>,
+        walker: &mut Walker<'py>,
         is_first: &mut bool,
         kwargs: &Bound<'py, PyDict>,
     ) {
-        let py = kwargs.py();
         for (key, value) in kwargs.iter() {
             let is_named = self.parameters.iter().any(|parameter| {
                 matches!(parameter.binding, Binding::Either | Binding::KeywordOnly)
-                    && parameter.name.bind(py).as_any().eq(&key).unwrap_or(false)
+                    && parameter.name.bind(kwargs.py()).as_any().eq(&key).unwrap_or(false)
             });
             if !is_named {
-                walker.member(is_first, &key, &value);
+                walker.member(&key, &value, is_first);
             }
         }
     }

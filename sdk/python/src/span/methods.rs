@@ -3,15 +3,13 @@
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use staso_sdk::{FailureKind, SpanKind, SpanStatus};
+use staso_sdk::{FailureKind, Field, Host, Phase, SpanKind, SpanStatus};
 
-use super::{Phase, Span};
-use crate::annotation::{self, Annotation};
-use crate::exception::Event;
-use crate::fields::Field;
+use super::{Payload, Span};
 use crate::objects;
 use crate::ready::Ready;
-use crate::words::{KindWord, StatusWord, name_text};
+use crate::value::{Held, Walker, name_text};
+use crate::words::{KindWord, StatusWord, annotation};
 
 // The plain fields differ in nothing but their names, and a class has one block of methods.
 macro_rules! class {
@@ -21,7 +19,7 @@ macro_rules! class {
             $(
                 #[getter]
                 fn $getter(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-                    self.context_text(py, Field::$field)
+                    self.field(py, Field::$field)
                 }
 
                 #[setter]
@@ -49,7 +47,7 @@ class! {
     user_id set_user_id UserId;
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        Self::start(slf, false);
+        Self::start(slf);
         slf.clone()
     }
 
@@ -65,7 +63,7 @@ class! {
     }
 
     fn __aenter__(slf: &Bound<'_, Self>) -> Ready {
-        Self::start(slf, true);
+        Self::start(slf);
         Ready::with(slf.clone().into_any().unbind())
     }
 
@@ -80,15 +78,14 @@ class! {
         Ready::with(slf.py().None())
     }
 
-    fn end(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+    fn end<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let answer = Self::close(slf, None);
         let kind = answer.failure.map(FailureKind::as_str);
-        let class = objects::enqueue_result(slf.py())?;
-        Ok(class.call1((answer.accepted, kind, answer.retryable))?.unbind())
+        objects::enqueue_result(slf.py())?.call1((answer.accepted, kind, answer.retryable))
     }
 
     fn drop(&self) {
-        self.change(|payload| payload.is_dropped = true);
+        self.change(|held| held.is_dropped = true);
     }
 
     #[pyo3(signature = (status, description=None))]
@@ -97,73 +94,65 @@ class! {
         self.describe(description);
     }
 
-    fn record_exception(slf: &Bound<'_, Self>, exc: &Bound<'_, PyAny>) {
-        let this = slf.get();
-        let clock = {
-            let state = this.lock();
-            state.recorder.zip(state.identity.as_ref().map(|own| own.clock))
-        };
-        if let Some((recorder, clock)) = clock {
-            let is_told = this.change(|payload| payload.has_told(exc)).unwrap_or(false);
-            let event = Event::of(exc, recorder, recorder.now_ns(&clock), is_told);
-            drop(this.change(|payload| {
-                payload.exception_message = Some(event.message.clone());
-                payload.events.push(event);
-                payload.recorded.replace(exc.clone().unbind())
-            }));
-            this.describe(None);
+    fn record_exception(&self, exc: &Bound<'_, PyAny>) {
+        let raised = Held::of(exc);
+        let is_told = self.change(|held| held.has_told(&raised));
+        if let (Some((recorder, clock)), Some(is_told)) =
+            (self.identity(|own| (own.recorder, own.place.clock)), is_told)
+        {
+            let mut walker = Walker::new(exc.py(), recorder);
+            let told = walker.describe(&raised, !is_told);
+            let time_ns = recorder.now_ns(&clock);
+            drop(self.change(|held| held.record(raised, told, time_ns)));
         }
-        this.force(SpanStatus::Error);
+        self.force(SpanStatus::Error);
     }
 
     #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
     fn annotate(
-        slf: &Bound<'_, Self>,
+        &self,
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
         data_type: Option<&Bound<'_, PyAny>>,
-        comment: Option<&Bound<'_, PyAny>>,
+        comment: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let annotation = Annotation::check(name, value, data_type, comment)?;
-        let py = slf.py();
-        let (target, waits) = {
-            let state = slf.get().lock();
-            (state.recorder.zip(state.identity.clone()), state.phase == Phase::Open)
+        let py = name.py();
+        let Some(annotation) = annotation(name, value, data_type, comment)? else { return Ok(()) };
+        let Some((recorder, place)) = self.identity(|own| (own.recorder, own.place)) else {
+            objects::warn(py, "annotate", "annotations are not recorded before staso.init()");
+            return Ok(());
         };
-        match target {
-            None => annotation::before_init(py),
-            Some(_) if waits => {
-                slf.get().change(|payload| payload.annotations.push(annotation));
-            }
-            Some((recorder, own)) => {
-                annotation.append(py, recorder, &own.trace_id, Some(&own.span_id));
-            }
+        // While the span is open they wait: they are recorded after the span they speak of.
+        let mut late = Some(annotation);
+        self.change(|held| held.annotations.extend(late.take()));
+        if let Some(annotation) = late {
+            let mut walker = Walker::new(py, recorder);
+            annotation.record(&mut walker, recorder, &place.trace_id, Some(&place.span_id));
         }
         Ok(())
     }
 
-    fn _returned(&self, value: Bound<'_, PyAny>) {
+    fn _returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
         let result = PyDict::new(value.py());
-        if result.set_item("result", &value).is_ok() {
-            self.change(|payload| {
-                payload.output.get_or_insert_with(|| result.into_any().unbind());
-            });
-        }
+        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
+        self.change(|held| {
+            held.output.get_or_insert_with(|| Held::of(&result));
+        });
+        Ok(())
     }
 
     #[getter]
-    fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
-        let (plan, existing) = {
-            let state = self.lock();
-            let plan = state.payload.plan.as_ref().map(|plan| plan.clone_ref(py));
-            (plan, state.payload.metadata.as_ref().map(|dict| dict.clone_ref(py)))
-        };
-        if let Some(existing) = existing {
-            return existing;
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(existing) = self.held(py, |held| held.metadata.as_ref()) {
+            return Ok(existing.into_bound(py));
         }
-        let fresh = plan.map_or_else(|| PyDict::new(py).unbind(), |plan| plan.get().metadata(py));
-        self.change(|payload| payload.metadata.get_or_insert_with(|| fresh.clone_ref(py)).clone_ref(py))
-            .unwrap_or(fresh)
+        let planned = self.held(py, |held| Some(&held.template.as_ref()?.attributes));
+        let fresh = match planned {
+            Some(attributes) => attributes.bind(py).cast::<PyDict>()?.copy()?,
+            None => PyDict::new(py),
+        };
+        drop(self.change(|held| held.metadata.replace(Held::of(&fresh))));
+        Ok(fresh.into_any())
     }
 
     #[setter]
@@ -174,39 +163,37 @@ class! {
             // What is no mapping at all is left out: an assignment never raises.
             let _ = dict.call_method1("update", (&value,));
         }
-        drop(self.change(|payload| payload.metadata.replace(dict.unbind())));
+        drop(self.change(|held| held.metadata.replace(Held::of(&dict))));
     }
 
     #[getter]
     fn input(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.lock().payload.input.as_ref().map(|value| value.clone_ref(py))
+        self.held(py, |held| held.input.as_ref())
     }
 
     #[setter]
     fn set_input(&self, value: Bound<'_, PyAny>) {
-        drop(self.change(|payload| {
-            let captured = payload.captured.take();
-            (captured, payload.input.replace(value.unbind()))
-        }));
+        let value = Held(value.unbind());
+        drop(self.change(|held| (held.captured.take(), held.input.replace(value))));
     }
 
     #[getter]
     fn output(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.lock().payload.output.as_ref().map(|value| value.clone_ref(py))
+        self.held(py, |held| held.output.as_ref())
     }
 
     #[setter]
     fn set_output(&self, value: Bound<'_, PyAny>) {
-        drop(self.change(|payload| payload.output.replace(value.unbind())));
+        let value = Held(value.unbind());
+        drop(self.change(|held| held.output.replace(value)));
     }
 
     #[getter]
-    fn error_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let state = self.lock();
-        let description = state.payload.description.as_ref().map(|value| value.clone_ref(py));
-        let told = state.payload.exception_message.clone();
-        drop(state);
-        description.or_else(|| told.map(|text| PyString::new(py, &text).into_any().unbind()))
+    fn error_message<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let description = self.held(py, |held| held.description.as_ref());
+        let told = self.lock().life.held().and_then(|held| held.exception_message.clone());
+        let said = description.map(|text| text.into_bound(py));
+        said.or_else(|| told.map(|text| PyString::new(py, &text).into_any()))
     }
 
     #[setter]
@@ -214,32 +201,32 @@ class! {
         self.describe(Some(value));
     }
 
-    #[getter]
-    fn name(&self, py: Python<'_>) -> Py<PyString> {
-        self.lock().name.clone_ref(py)
+    #[getter(name)]
+    fn get_name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        self.name(py)
     }
 
     #[setter]
     fn set_name(&self, value: Bound<'_, PyAny>) {
-        let name = name_text(&value).unbind();
-        let old = std::mem::replace(&mut self.lock().name, name);
+        let name = Held(name_text(&value).into_any().unbind());
+        let old = std::mem::replace(&mut self.lock().life.name, name);
         drop(old);
     }
 
     #[getter]
     fn kind<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let kind = self.lock().kind;
+        let kind = self.lock().life.kind;
         objects::span_kind(py)?.call1((kind.as_str(),))
     }
 
     #[setter]
     fn set_kind(&self, value: KindWord) {
-        self.lock().kind = value.0;
+        self.lock().life.kind = value.0;
     }
 
     #[getter]
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let status = self.lock().status;
+        let status = self.lock().life.status;
         objects::span_status(py)?.call1((status.as_str(),))
     }
 
@@ -263,8 +250,9 @@ class! {
 
     #[getter]
     fn usage_available(&self, py: Python<'_>) -> Option<bool> {
-        let unset = (self.lock().kind == SpanKind::Llm).then_some(false);
-        self.field(py, Field::UsageAvailable).map_or(unset, |value| value.is_truthy(py).ok())
+        let unset = (self.lock().life.kind == SpanKind::Llm).then_some(false);
+        let assigned = self.held(py, |held| held.field(Field::UsageAvailable));
+        assigned.map_or(unset, |value| value.is_truthy(py).ok())
     }
 
     #[setter]
@@ -274,60 +262,56 @@ class! {
 
     #[getter]
     fn trace_id(&self) -> String {
-        self.identity_text(|own| own.trace_id.to_uuid_text())
+        self.identity(|own| own.place.trace_id.to_uuid_text()).unwrap_or_default()
     }
 
     #[getter]
     fn span_id(&self) -> String {
-        self.identity_text(|own| own.span_id.to_uuid_text())
+        self.identity(|own| own.place.span_id.to_uuid_text()).unwrap_or_default()
     }
 
     #[getter]
     fn parent_span_id(&self) -> Option<String> {
-        self.lock().identity.as_ref()?.parent_id.map(|id| id.to_uuid_text())
+        self.identity(|own| own.parent_id)?.map(|id| id.to_uuid_text())
     }
 
     #[getter]
     fn trace_id_hex(&self) -> String {
-        self.identity_text(|own| own.trace_id.to_string())
+        self.identity(|own| own.place.trace_id.to_string()).unwrap_or_default()
     }
 
     #[getter]
     fn span_id_hex(&self) -> String {
-        self.identity_text(|own| own.span_id.to_string())
+        self.identity(|own| own.place.span_id.to_string()).unwrap_or_default()
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let (name, kind, status, phase) = {
-            let state = self.lock();
-            (state.name.clone_ref(py), state.kind, state.status, state.phase)
-        };
-        let name = name.bind(py).to_string_lossy().into_owned();
-        let doing = match phase {
+        let name = self.name(py);
+        let state = self.lock();
+        let doing = match state.life.phase() {
             Phase::New => "not started",
             Phase::Open => "open",
-            Phase::Ended => status.as_str(),
+            Phase::Ended => state.life.status.as_str(),
         };
-        let ids = self.identity_text(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
-        format!("<staso.Span {name:?} {kind} {doing}{ids}>")
+        let own = state.life.identity().map(|own| own.place);
+        let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
+        let (name, ids) = (name.to_string_lossy(), ids.unwrap_or_default());
+        format!("<staso.Span {name:?} {} {doing}{ids}>", state.life.kind)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // Not to be had while this very thread works on it: then nothing is garbage here anyway.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        let payload = &state.payload;
-        visit.call(&payload.metadata)?;
-        visit.call(&payload.input)?;
-        visit.call(&payload.output)?;
-        visit.call(&payload.description)?;
-        visit.call(&payload.recorded)?;
-        visit.call(&payload.child_raised)?;
+        for object in state.life.held().into_iter().flat_map(Payload::objects) {
+            visit.call(&object.0)?;
+        }
+        visit.call(&state.token)?;
         visit.call(&state.previous)
     }
 
     fn __clear__(&self) {
         let mut state = self.lock();
-        let let_go = (std::mem::take(&mut state.payload), state.previous.take());
+        let let_go = (state.life.let_go(), state.token.take(), state.previous.take());
         drop(state);
         drop(let_go);
     }

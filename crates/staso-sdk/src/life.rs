@@ -1,0 +1,245 @@
+//! The life of a span, whatever language its objects are of: new, open, ended.
+//!
+//! What identifies a span stays with it for ever, since children may refer to it; what the program put
+//! into it ([`Held`]) is kept until the end, so that changes made in place are recorded, and let go
+//! then. A binding keeps a [`Life`] behind a lock that is held only for moves and copies: nothing here
+//! calls the program.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+use staso_model::{SpanId, SpanKind, SpanStatus, TraceId};
+
+use crate::clock::{TraceClock, mono_ns};
+use crate::fork::process_generation;
+use crate::held::Held;
+use crate::host::Object;
+use crate::open::OpenToken;
+use crate::record::{SpanHead, Surroundings};
+use crate::recorder::Recorder;
+use crate::report::{Enqueued, FailureKind};
+
+/// Where a span is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Made, not begun.
+    New,
+    /// Begun.
+    Open,
+    /// Over.
+    Ended,
+}
+
+/// What a new span takes over from where it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span it hangs under.
+    pub span_id: SpanId,
+    /// The clock of the trace in this process.
+    pub clock: TraceClock,
+    /// Whether the trace was chosen to be kept.
+    pub is_kept: bool,
+}
+
+impl Place {
+    /// A span of another process by its ids as text; `None` where they are none.
+    #[must_use]
+    pub fn of_remote(trace_id: &str, span_id: &str, is_kept: bool) -> Option<Self> {
+        let (trace_id, span_id) = (trace_id.parse().ok()?, span_id.parse().ok()?);
+        Some(Self { trace_id, span_id, clock: TraceClock::start(), is_kept })
+    }
+}
+
+/// Who a span is: set when it begins, kept for ever.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its own place, which its children take over.
+    pub place: Place,
+    /// The span it hangs under; `None` for a root.
+    pub parent_id: Option<SpanId>,
+    /// When it began, Unix nanoseconds.
+    pub start_ns: i64,
+    /// Agent, conversation and user.
+    pub surroundings: Arc<Surroundings>,
+    /// Where its record goes.
+    pub recorder: &'static Recorder,
+    pub(crate) generation: u32,
+    pub(crate) token: OpenToken,
+}
+
+/// What may be told of a span that begins, after a redaction; without one nothing differs.
+#[derive(Debug)]
+pub struct ToldHead {
+    /// Its name.
+    pub name: SmolStr,
+    /// Agent, conversation and user.
+    pub surroundings: Arc<Surroundings>,
+}
+
+/// A span.
+#[derive(Debug)]
+pub struct Life<O> {
+    /// Its name, as the program gave it.
+    pub name: O,
+    /// What sort of work it is.
+    pub kind: SpanKind,
+    /// How it stands, or ended.
+    pub status: SpanStatus,
+    phase: Phase,
+    identity: Option<Identity>,
+    held: Option<Box<Held<O>>>,
+    answer: Enqueued,
+}
+
+/// A span that has just ended, taken out of its life to be recorded.
+#[derive(Debug)]
+pub struct Ended<O> {
+    /// Who it was; `None` where nothing recorded it.
+    pub identity: Option<Identity>,
+    /// What it was.
+    pub kind: SpanKind,
+    /// What the program put into it.
+    pub held: Option<Box<Held<O>>>,
+    /// What the exception that left the block implies.
+    pub implied: Option<SpanStatus>,
+    pub(crate) end_ns: i64,
+}
+
+impl<O: Object> Life<O> {
+    /// A span that has not begun.
+    pub fn new(name: O, kind: SpanKind, held: Option<Box<Held<O>>>) -> Self {
+        let answer = Enqueued::refused(FailureKind::Disabled);
+        Self { name, kind, status: SpanStatus::Ok, phase: Phase::New, identity: None, held, answer }
+    }
+
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Who it is, once it has begun under a recorder.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// What came of handing over its record.
+    pub fn answer(&self) -> Enqueued {
+        self.answer
+    }
+
+    /// What is put into it; nothing once it has ended.
+    pub fn held(&self) -> Option<&Held<O>> {
+        self.held.as_deref()
+    }
+
+    /// What is put into it, to be changed; `None` once it has ended, when nothing is kept any more.
+    pub fn change(&mut self) -> Option<&mut Held<O>> {
+        (self.phase != Phase::Ended).then(|| &mut **self.held.get_or_insert_default())
+    }
+
+    /// Takes out everything it holds, without ending it: for a garbage collector that breaks a cycle.
+    pub fn let_go(&mut self) -> Option<Box<Held<O>>> {
+        self.held.take()
+    }
+
+    /// Forces a status; the last word of the program wins.
+    pub fn force(&mut self, status: SpanStatus) {
+        if let Some(held) = self.change() {
+            held.forced = Some(status);
+        }
+        self.status = status;
+    }
+
+    /// Begins where nothing records.
+    pub fn begin_unrecorded(&mut self) {
+        if self.phase == Phase::New {
+            self.phase = Phase::Open;
+        }
+    }
+
+    /// Begins, under `parent` or as the root of a new trace. `name` is the program's name as text;
+    /// `told` is what a redaction made of the head.
+    #[inline]
+    pub fn begin(
+        &mut self,
+        recorder: &'static Recorder,
+        parent: Option<Place>,
+        surroundings: Option<Arc<Surroundings>>,
+        name: Cow<'_, str>,
+        told: Option<ToldHead>,
+    ) {
+        let template = self.held.as_ref().and_then(|held| held.template.as_ref());
+        let outside = surroundings.unwrap_or_else(|| Arc::clone(&recorder.surroundings));
+        let surroundings = match template {
+            Some(template) => template.surroundings(outside, recorder.limits.value_bytes),
+            None => outside,
+        };
+        let start_mono_ns = mono_ns();
+        let parent = parent.or_else(|| recorder.first_parent());
+        let parent_id = parent.as_ref().map(|parent| parent.span_id);
+        let mut place = parent.unwrap_or_else(|| recorder.new_trace(start_mono_ns));
+        place.span_id = recorder.span_id();
+        let mut identity = Identity {
+            place,
+            parent_id,
+            start_ns: recorder.at_ns(&place.clock, start_mono_ns),
+            surroundings,
+            recorder,
+            generation: process_generation(),
+            token: OpenToken::NONE,
+        };
+        if let Some(client) = recorder.client().filter(|_| place.is_kept) {
+            let captured = self.held.as_ref().and_then(|held| held.captured.clone());
+            let head = identity.head(name, self.kind, captured, told);
+            identity.token = client.open_span(head, start_mono_ns);
+        }
+        self.identity = Some(identity);
+        self.phase = Phase::Open;
+    }
+
+    /// Ends it now; what it held moves out. `None` when it had ended before.
+    #[inline]
+    pub fn end(&mut self) -> Option<Ended<O>> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
+        self.phase = Phase::Ended;
+        let (identity, held) = (self.identity.clone(), self.held.take());
+        let end_ns = identity.as_ref().map_or(0, |own| own.recorder.now_ns(&own.place.clock));
+        Some(Ended { identity, kind: self.kind, held, implied: None, end_ns })
+    }
+
+    /// What became of the record.
+    pub fn settle(&mut self, status: SpanStatus, answer: Enqueued) {
+        (self.status, self.answer) = (status, answer);
+    }
+}
+
+impl Identity {
+    fn head(
+        &self,
+        name: Cow<'_, str>,
+        kind: SpanKind,
+        input: Option<Arc<[u8]>>,
+        told: Option<ToldHead>,
+    ) -> SpanHead {
+        let told = told.unwrap_or_else(|| {
+            let name = self.recorder.capture.told_name(name, kind);
+            let name = SmolStr::new(crate::pen::bounded(name, self.recorder.limits.value_bytes));
+            ToldHead { name, surroundings: Arc::clone(&self.surroundings) }
+        });
+        SpanHead {
+            trace_id: self.place.trace_id,
+            span_id: self.place.span_id,
+            parent_span_id: self.parent_id,
+            name: told.name,
+            kind,
+            start_ns: self.start_ns,
+            surroundings: told.surroundings,
+            input,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The pen: writes the values of one record as JSON, within the bounds a span has.
+//!
+//! A binding walks its language's objects and says what it finds; how a scalar is written, cut where
+//! it is too long, and marked where it cannot be kept is decided here, once for all languages. Markers
+//! are text between angle brackets, so that a person sees at once that the program's own value is not
+//! what stands there. What is cut keeps its head and tail, its size and its hash.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+
+use crate::json;
+
+/// How deep values may nest: the server's limit of 512 less what stands around a value in a batch.
+const DEPTH_LIMIT: usize = 500;
+
+/// How many times one span may call into the program for values that are not plain.
+const CALLS_PER_SPAN: u32 = 2_000;
+
+/// A thread keeps its buffer from span to span, unless a huge span has grown it past this.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// What bounds the record of one span, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most one string or bytes leaf keeps.
+    pub value_bytes: usize,
+    /// The most the whole record may take before the rest is cut.
+    pub span_bytes: usize,
+}
+
+/// Writes one record.
+#[derive(Debug)]
+pub struct Pen {
+    /// What is written so far.
+    pub out: Vec<u8>,
+    /// The bounds in force.
+    pub limits: Limits,
+    /// The containers open above the value being written: what cycles and depth are judged by.
+    above: Vec<usize>,
+    calls_left: u32,
+}
+
+thread_local! {
+    static KEPT: Cell<(Vec<u8>, Vec<usize>)> = const { Cell::new((Vec::new(), Vec::new())) };
+    static IN_USE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether this thread is writing a record. Code of the program that is called meanwhile, to describe a
+/// value or to redact it, records no spans: they would call it again, for ever.
+#[inline]
+#[must_use]
+pub fn is_writing() -> bool {
+    IN_USE.get() > 0
+}
+
+impl Pen {
+    /// An empty record. The buffer is the thread's, where that is free.
+    #[inline]
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        IN_USE.set(IN_USE.get() + 1);
+        let (out, above) = KEPT.take();
+        Self { out, limits, above, calls_left: CALLS_PER_SPAN }
+    }
+
+    /// Writes JSON as it is.
+    #[inline]
+    pub fn raw(&mut self, json: &[u8]) {
+        self.out.extend_from_slice(json);
+    }
+
+    /// Writes text; beyond the limit its head and tail around a marker.
+    #[inline]
+    pub fn text(&mut self, text: &str) {
+        if text.len() > self.limits.value_bytes {
+            return json::write_str(&mut self.out, &cut(text, self.limits.value_bytes));
+        }
+        json::write_str(&mut self.out, text);
+    }
+
+    /// Writes a marker, or another text that needs no bound.
+    pub fn marker(&mut self, text: &str) {
+        json::write_str(&mut self.out, text);
+    }
+
+    /// Writes bytes as `{"$bytes": base64}`; beyond the limit head and tail with the size and hash.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let (out, limit) = (&mut self.out, self.limits.value_bytes);
+        let fits = bytes.len() <= limit;
+        let head = if fits { bytes } else { &bytes[..limit / 2] };
+        out.extend_from_slice(b"{\"$bytes\":");
+        json::write_str(out, &BASE64.encode(head));
+        if !fits {
+            out.extend_from_slice(b",\"$tail\":");
+            json::write_str(out, &BASE64.encode(&bytes[bytes.len() - limit / 2..]));
+            out.extend_from_slice(b",\"length\":");
+            json::write_u64(out, bytes.len() as u64);
+            out.extend_from_slice(b",\"sha256\":");
+            json::write_str(out, &hash(bytes));
+        }
+        out.push(b'}');
+    }
+
+    /// Writes a whole number.
+    #[inline]
+    pub fn int(&mut self, number: i64) {
+        json::write_i64(&mut self.out, number);
+    }
+
+    /// Writes a float; JSON has no words for what is not finite, so those become text.
+    pub fn float(&mut self, number: f64) {
+        if number.is_finite() {
+            json::write_f64(&mut self.out, number);
+        } else if number.is_nan() {
+            self.raw(b"\"NaN\"");
+        } else {
+            self.raw(if number > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" });
+        }
+    }
+
+    /// Writes yes or no.
+    #[inline]
+    pub fn boolean(&mut self, truth: bool) {
+        json::write_bool(&mut self.out, truth);
+    }
+
+    /// Opens a container or a described object by a number that tells it from all others; false, with
+    /// a marker written, for a cycle, too deep a nesting or a span that is full.
+    #[inline]
+    pub fn enter(&mut self, identity: usize) -> bool {
+        let refusal = if self.above.contains(&identity) {
+            "<cycle>"
+        } else if self.above.len() >= DEPTH_LIMIT {
+            "<nested too deeply>"
+        } else if self.is_full() {
+            "<span too large>"
+        } else {
+            self.above.push(identity);
+            return true;
+        };
+        self.marker(refusal);
+        false
+    }
+
+    /// Closes what was entered last.
+    #[inline]
+    pub fn leave(&mut self) {
+        self.above.pop();
+    }
+
+    /// Whether the record has reached its size limit.
+    #[inline]
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= self.limits.span_bytes
+    }
+
+    /// Whether the record would pass its size limit by this much more.
+    #[must_use]
+    pub fn is_full_with(&self, bytes: usize) -> bool {
+        self.out.len().saturating_add(bytes) > self.limits.span_bytes
+    }
+
+    /// Takes one of the span's calls into the program; false when they are used up.
+    pub fn take_call(&mut self) -> bool {
+        let is_left = self.calls_left > 0;
+        self.calls_left = self.calls_left.saturating_sub(1);
+        is_left
+    }
+
+    /// A comma where this is not the first of its container.
+    #[inline]
+    pub fn comma(&mut self, is_first: &mut bool) {
+        if !std::mem::take(is_first) {
+            self.out.push(b',');
+        }
+    }
+
+    /// Writes members that are JSON already.
+    pub fn members(&mut self, json: &[u8], is_first: &mut bool) {
+        if !json.is_empty() {
+            self.comma(is_first);
+            self.raw(json);
+        }
+    }
+
+    /// Makes what was written since `start` a key: text as it is, any other JSON in quotes.
+    #[inline]
+    pub fn end_key(&mut self, start: usize) {
+        if self.out.get(start) != Some(&b'"') {
+            let written = String::from_utf8_lossy(&self.out[start..]).into_owned();
+            self.out.truncate(start);
+            json::write_str(&mut self.out, &written);
+        }
+        self.out.push(b':');
+    }
+}
+
+impl Drop for Pen {
+    /// Gives the buffer back to the thread.
+    fn drop(&mut self) {
+        IN_USE.set(IN_USE.get().saturating_sub(1));
+        if self.out.capacity() <= KEPT_BYTES {
+            self.out.clear();
+            self.above.clear();
+            KEPT.set((std::mem::take(&mut self.out), std::mem::take(&mut self.above)));
+        }
+    }
+}
+
+/// The text itself, or beyond `limit` bytes its head and tail around a marker.
+#[inline]
+#[must_use]
+pub fn bounded(text: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit { text } else { Cow::Owned(cut(&text, limit)) }
+}
+
+#[cold]
+fn cut(text: &str, limit: usize) -> String {
+    let head = &text[..text.floor_char_boundary(limit / 2)];
+    let tail = &text[text.ceil_char_boundary(text.len() - limit / 2)..];
+    let cut = text.len() - head.len() - tail.len();
+    let hash = hash(text.as_bytes());
+    format!("{head}<{cut} of {} bytes cut, sha256 {hash}>{tail}", text.len())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Text from UTF-8 in which lone surrogates stand as three bytes each (ED A0..BF xx, the only
+/// ill-formed thing in it): each becomes one U+FFFD.
+#[must_use]
+pub fn replace_surrogates(bytes: &[u8]) -> String {
+    let mut clean = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == 0xED && after.first().is_some_and(|next| *next >= 0xA0) {
+            clean.extend_from_slice("\u{FFFD}".as_bytes());
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            clean.push(byte);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&clean).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pen() -> Pen {
+        Pen::new(Limits { value_bytes: 64, span_bytes: 1024 })
+    }
+
+    fn value(pen: &Pen) -> serde_json::Value {
+        serde_json::from_slice(&pen.out).unwrap()
+    }
+
+    #[test]
+    fn long_text_keeps_its_ends_on_whole_characters() {
+        let mut pen = pen();
+        pen.text(&"é😀".repeat(50));
+        let text = value(&pen);
+        let text = text.as_str().unwrap();
+        assert!(text.starts_with("é😀") && text.ends_with("é😀"), "{text}");
+        assert!(text.contains("of 300 bytes cut, sha256 "), "{text}");
+    }
+
+    #[test]
+    fn long_bytes_keep_their_ends_size_and_hash() {
+        let mut pen = pen();
+        pen.bytes(&[7; 100]);
+        let found = value(&pen);
+        assert_eq!(found["length"], 100);
+        assert_eq!(found["$bytes"], BASE64.encode([7; 32]));
+        assert_eq!(found["$tail"], BASE64.encode([7; 32]));
+        assert_eq!(found["sha256"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn cycles_depth_and_size_are_marked() {
+        let mut full = pen();
+        assert!(full.enter(1) && !full.enter(1));
+        assert_eq!(full.out, b"\"<cycle>\"");
+        let mut deep = pen();
+        assert!((0..DEPTH_LIMIT).all(|level| deep.enter(level)));
+        assert!(!deep.enter(DEPTH_LIMIT));
+        deep.leave();
+        assert!(deep.enter(DEPTH_LIMIT));
+        full.raw(&[b' '; 1024]);
+        assert!(full.is_full() && !full.enter(2));
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_becomes_text() {
+        let mut pen = pen();
+        for write in [|pen: &mut Pen| pen.int(5), |pen: &mut Pen| pen.text("a")] {
+            let start = pen.out.len();
+            write(&mut pen);
+            pen.end_key(start);
+        }
+        assert_eq!(pen.out, b"\"5\":\"a\":");
+    }
+
+    #[test]
+    fn surrogates_are_replaced_one_by_one() {
+        assert_eq!(replace_surrogates(b"a\xed\xa0\x80\xed\xbf\xbfz"), "a\u{fffd}\u{fffd}z");
+        assert_eq!(replace_surrogates("\u{d7ff}".as_bytes()), "\u{d7ff}");
+    }
+}

@@ -1,0 +1,302 @@
+//! The recorder: what the hot path needs to know of the client in force.
+//!
+//! The recorder in force is one pointer. A recorder is made by each `init` and never freed, because
+//! spans opened under it may end at any later time; there are as many as a program calls `init`.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use staso_journal::RecordKind;
+use staso_model::{ProcessId, SpanId, TraceId};
+
+use crate::client::Client;
+use crate::clock::TraceClock;
+use crate::config::{CapturePolicy, Config};
+use crate::ids;
+use crate::life::Place;
+use crate::pen::Limits;
+use crate::record::{SpanContext, Surroundings, stamp};
+use crate::report::{Enqueued, FailureKind};
+
+static ACTIVE: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Takes records in place of a client: the list of a user's own tests.
+pub trait Take: Send + Sync {
+    /// Takes one record; false when it could not.
+    fn take(&self, kind: RecordKind, trace_id: &TraceId, json: &[u8]) -> bool;
+}
+
+enum Target {
+    /// To the journal and the server.
+    Client(Client),
+    /// To somebody's list, with what its records say besides themselves.
+    List(Box<dyn Take>, Box<[u8]>),
+}
+
+/// A client in force, and what its spans share.
+pub struct Recorder {
+    target: Target,
+    /// The bounds of one record.
+    pub limits: Limits,
+    /// Which content is recorded.
+    pub capture: CapturePolicy,
+    /// The agent and conversation of spans that are in no other.
+    pub surroundings: Arc<Surroundings>,
+    /// How many values the redaction could not decide.
+    pub redactions_failed: AtomicU64,
+    sample_rate: f64,
+    /// The binding's redaction; its presence is what the engine looks at.
+    redaction: Option<Box<dyn Any + Send + Sync>>,
+    /// Repeatable ids and times, for tests that compare whole records.
+    fixed: Option<Fixed>,
+    /// Items of a JSON object for the attributes of root spans, once they are found out. What
+    /// replaces them is leaked as the recorder is: a root span may be reading them.
+    root_attributes: AtomicPtr<Box<[u8]>>,
+    /// The span of another process that the first root hangs under; taken once.
+    first_parent: Mutex<Option<Place>>,
+    awaits_first_root: AtomicBool,
+}
+
+/// Ids that count up and a clock that advances by one millisecond a reading.
+struct Fixed {
+    next_id: AtomicU64,
+    now_ns: AtomicI64,
+}
+
+impl Recorder {
+    /// Starts a client by these settings and a recorder for it.
+    #[must_use]
+    pub fn start(config: &Config) -> Self {
+        let limits =
+            Limits { value_bytes: config.max_value_bytes, span_bytes: config.max_span_bytes };
+        let context = SpanContext {
+            agent_name: config.agent_name.clone(),
+            agent_id: config.agent_name.as_deref().map(ids::agent_id),
+            agent_version: config.agent_version.clone(),
+            session_id: config.session_id.clone(),
+            user_id: None,
+        };
+        let client = Target::Client(Client::start(config.clone()));
+        Self::new(client, limits, config.capture, context, config.sample_rate)
+    }
+
+    /// A recorder that hands every record to `list`.
+    #[must_use]
+    pub fn to_list(list: Box<dyn Take>) -> Self {
+        let stamp = stamp(ProcessId::NIL, 1.0, CapturePolicy::ALL);
+        let limits = Limits { value_bytes: 1 << 20, span_bytes: 16 << 20 };
+        let target = Target::List(list, stamp);
+        Self::new(target, limits, CapturePolicy::ALL, SpanContext::default(), 1.0)
+    }
+
+    fn new(
+        target: Target,
+        limits: Limits,
+        capture: CapturePolicy,
+        context: SpanContext,
+        sample_rate: f64,
+    ) -> Self {
+        Self {
+            target,
+            limits,
+            capture,
+            surroundings: Surroundings::new(context, limits.value_bytes),
+            redactions_failed: AtomicU64::new(0),
+            sample_rate,
+            redaction: None,
+            fixed: None,
+            root_attributes: AtomicPtr::new(std::ptr::null_mut()),
+            first_parent: Mutex::new(None),
+            awaits_first_root: AtomicBool::new(false),
+        }
+    }
+
+    /// Repeatable ids, and a clock that starts at `start_ns` and moves by a millisecond a reading.
+    #[must_use]
+    pub fn with_fixed_clock(mut self, start_ns: Option<i64>) -> Self {
+        self.fixed = start_ns.map(|start_ns| Fixed {
+            next_id: AtomicU64::new(1),
+            now_ns: AtomicI64::new(start_ns),
+        });
+        self
+    }
+
+    /// Every value passes the binding's redaction, which is handed back by [`Recorder::redaction`].
+    #[must_use]
+    pub fn with_redaction(mut self, redaction: Option<impl Any + Send + Sync>) -> Self {
+        self.redaction = redaction.map(|redaction| Box::new(redaction) as _);
+        self
+    }
+
+    /// Lets the first root of this process hang under a span of another one.
+    #[must_use]
+    pub fn with_first_parent(mut self, parent: Option<Place>) -> Self {
+        self.awaits_first_root = AtomicBool::new(parent.is_some());
+        self.first_parent = Mutex::new(parent);
+        self
+    }
+
+    /// Puts this recorder in force.
+    pub fn install(self) -> &'static Self {
+        let kept: &'static Self = Box::leak(Box::new(self));
+        ACTIVE.store(std::ptr::from_ref(kept).cast_mut(), Ordering::Release);
+        kept
+    }
+
+    /// The engine's client, where there is one.
+    #[must_use]
+    pub fn client(&self) -> Option<&Client> {
+        match &self.target {
+            Target::Client(client) => Some(client),
+            Target::List(..) => None,
+        }
+    }
+
+    /// The redaction that was given, where it is of this type.
+    #[must_use]
+    pub fn redaction<T: 'static>(&self) -> Option<&T> {
+        self.redaction.as_ref()?.downcast_ref()
+    }
+
+    /// Whether every value passes a redaction.
+    #[inline]
+    #[must_use]
+    pub fn is_redacting(&self) -> bool {
+        self.redaction.is_some()
+    }
+
+    /// Where a span opened under this one goes at its end: after another `init`, the one in force.
+    pub(crate) fn or_successor(&'static self) -> &'static Self {
+        if self.client().is_none_or(Client::is_open) {
+            return self;
+        }
+        active().unwrap_or(self)
+    }
+
+    /// Hands over one record.
+    pub fn append(
+        &self,
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        json: &[u8],
+    ) -> Enqueued {
+        match &self.target {
+            Target::Client(client) => client.append(kind, trace_id, span_id, json),
+            Target::List(list, _) => match list.take(kind, trace_id, json) {
+                true => Enqueued::ACCEPTED,
+                false => Enqueued::refused(FailureKind::QueueFull),
+            },
+        }
+    }
+
+    /// What records say besides themselves.
+    #[inline]
+    pub(crate) fn stamp(&self) -> &[u8] {
+        match &self.target {
+            Target::Client(client) => client.stamp(),
+            Target::List(_, stamp) => stamp,
+        }
+    }
+
+    /// A trace of its own: its id, whether it is kept, and its clock, started at `mono_ns`.
+    pub(crate) fn new_trace(&self, mono_ns: u64) -> Place {
+        let trace_id = match &self.fixed {
+            None => ids::trace_id(),
+            Some(fixed) => TraceId(u128::from(fixed.id()).to_be_bytes()),
+        };
+        let is_kept = crate::sampling::is_kept(&trace_id, self.sample_rate);
+        let clock = TraceClock::start_at(mono_ns);
+        Place { trace_id, span_id: SpanId::NIL, clock, is_kept }
+    }
+
+    /// A new span id.
+    pub(crate) fn span_id(&self) -> SpanId {
+        match &self.fixed {
+            None => ids::span_id(),
+            Some(fixed) => SpanId::from_w3c(fixed.id().to_be_bytes()),
+        }
+    }
+
+    /// Now, on the clock of a trace.
+    #[must_use]
+    pub fn now_ns(&self, clock: &TraceClock) -> i64 {
+        match &self.fixed {
+            None => clock.now_ns(),
+            Some(fixed) => fixed.now_ns.fetch_add(1_000_000, Ordering::Relaxed),
+        }
+    }
+
+    /// A reading of the monotonic clock, on the clock of a trace.
+    pub(crate) fn at_ns(&self, clock: &TraceClock, mono_ns: u64) -> i64 {
+        match &self.fixed {
+            None => clock.at(mono_ns),
+            Some(_) => self.now_ns(clock),
+        }
+    }
+
+    /// The remote parent, for the first root that asks.
+    #[inline]
+    pub(crate) fn first_parent(&self) -> Option<Place> {
+        if !self.awaits_first_root.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.awaits_first_root.store(false, Ordering::Relaxed);
+        self.first_parent.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What root spans carry in addition to their own metadata.
+    pub(crate) fn root_attributes(&self) -> &[u8] {
+        // SAFETY: null, or a box that was leaked below and is never freed.
+        let items = unsafe { self.root_attributes.load(Ordering::Acquire).as_ref() };
+        items.map_or(&[], |items| items)
+    }
+
+    /// Sets the items that root spans carry, as the inside of a JSON object.
+    pub fn set_root_attributes(&self, items: &[u8]) {
+        let kept = Box::into_raw(Box::new(Box::from(items)));
+        self.root_attributes.store(kept, Ordering::Release);
+    }
+}
+
+impl Fixed {
+    fn id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("client", &self.client()).finish_non_exhaustive()
+    }
+}
+
+/// The recorder in force; `None` before `init`, after `shutdown` and where recording is off.
+#[inline]
+#[must_use]
+pub fn active() -> Option<&'static Recorder> {
+    // SAFETY: the pointer is null or comes from `install`, which never frees what it points to.
+    unsafe { ACTIVE.load(Ordering::Acquire).as_ref() }
+}
+
+/// The recorder that a span begun here and now belongs to: the one in force, but none inside the writing
+/// of a record.
+#[inline]
+#[must_use]
+pub fn in_force() -> Option<&'static Recorder> {
+    active().filter(|_| !crate::pen::is_writing())
+}
+
+/// Takes the recorder out of force if it is still this one.
+pub fn retire(recorder: &'static Recorder) {
+    let this = std::ptr::from_ref(recorder).cast_mut();
+    let _ =
+        ACTIVE.compare_exchange(this, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Puts back a recorder that another one stood in for, or none.
+pub fn reinstate(recorder: Option<&'static Recorder>) {
+    let pointer = recorder.map_or(std::ptr::null_mut(), |kept| std::ptr::from_ref(kept).cast_mut());
+    ACTIVE.store(pointer, Ordering::Release);
+}
