@@ -1,6 +1,4 @@
-//! Annotations: which ones are valid, and how they are recorded after the span they speak of.
-
-use std::borrow::Cow;
+//! Annotations: how they are recorded, after the span they speak of.
 
 use staso_journal::RecordKind;
 use staso_model::{SpanId, TraceId};
@@ -8,6 +6,7 @@ use staso_model::{SpanId, TraceId};
 use crate::host::Host;
 use crate::ids;
 use crate::json::write_uuid;
+use crate::nesting::Context;
 use crate::recorder::Recorder;
 use crate::report::Enqueued;
 
@@ -22,29 +21,13 @@ pub enum DataType {
     Boolean,
 }
 
-/// What sort of value a program passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
-    /// An integer or a float, not a boolean.
-    Number,
-    /// A text.
-    Text,
-    /// Yes or no.
-    Truth,
-    /// Anything else.
-    Other,
-}
-
 impl DataType {
-    /// The type of this name; `numeric` where none is given.
+    /// The type of this name.
     #[must_use]
-    pub fn parse(word: Option<&str>) -> Option<Self> {
-        match word.unwrap_or("numeric") {
-            "numeric" => Some(Self::Numeric),
-            "categorical" => Some(Self::Categorical),
-            "boolean" => Some(Self::Boolean),
-            _ => None,
-        }
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Numeric, Self::Categorical, Self::Boolean]
+            .into_iter()
+            .find(|own| own.as_str() == word)
     }
 
     /// The name on the wire.
@@ -54,14 +37,6 @@ impl DataType {
             Self::Numeric => "numeric",
             Self::Categorical => "categorical",
             Self::Boolean => "boolean",
-        }
-    }
-
-    fn sort(self) -> (Sort, &'static str) {
-        match self {
-            Self::Numeric => (Sort::Number, "an int or a float"),
-            Self::Categorical => (Sort::Text, "a str"),
-            Self::Boolean => (Sort::Truth, "a bool"),
         }
     }
 }
@@ -76,35 +51,23 @@ pub struct Annotation<O> {
 }
 
 impl<O> Annotation<O> {
-    /// Checks what the program passed: a name (with whether it is a text that says something), a value
-    /// with its sort, the word for its type. `shown` shows the value and the word for a message.
+    /// `name` is a text that says something, `value` is of the type that `data_type` names; `None` where
+    /// that is no type. Whether they are is for the language to see.
+    pub fn new(name: O, value: O, data_type: &str, comment: Option<O>) -> Option<Self> {
+        Some(Self { name, value, data_type: DataType::parse(data_type)?, comment })
+    }
+
+    /// The ids of what an annotation speaks of, from their text.
     ///
     /// # Errors
-    /// A message that says what to write instead.
-    pub fn check(
-        (name, is_named): (O, bool),
-        (value, sort): (O, Sort),
-        data_type: Option<DataType>,
-        comment: Option<O>,
-        shown: impl FnOnce(Shown) -> String,
-    ) -> Result<Self, String> {
-        if !is_named {
-            return Err("an annotation needs a name: a str".to_owned());
-        }
-        let Some(data_type) = data_type else {
-            let given = shown(Shown::DataType);
-            return Err(format!(
-                "data_type must be \"numeric\", \"categorical\" or \"boolean\", not {given}"
-            ));
-        };
-        let (wanted, words) = data_type.sort();
-        if sort != wanted {
-            let (word, given) = (data_type.as_str(), shown(Shown::Value));
-            return Err(format!(
-                "a {word} annotation needs {words} as its value, not {given}"
-            ));
-        }
-        Ok(Self { name, value, data_type, comment })
+    /// A message that names the id that is none.
+    pub fn place(
+        trace_id: &str,
+        span_id: Option<&str>,
+    ) -> Result<(TraceId, Option<SpanId>), String> {
+        let trace_id = trace_id.parse().map_err(|error| format!("trace_id: {error}"))?;
+        let span_id = span_id.map(str::parse).transpose();
+        Ok((trace_id, span_id.map_err(|error| format!("span_id: {error}"))?))
     }
 
     pub(crate) fn objects(&self) -> impl Iterator<Item = &O> {
@@ -132,8 +95,8 @@ impl<O> Annotation<O> {
         host.value(&["value"], &self.value);
         if let Some(comment) = &self.comment {
             host.pen().raw(b",\"comment\":");
-            let comment = host.text(comment);
-            let comment = host.told(&["comment"], Cow::Owned(comment));
+            let comment = host.context().text(comment);
+            let comment = host.told(&["comment"], comment);
             host.pen().marker(&comment);
         }
         host.pen().raw(b",\"data_type\":\"");
@@ -142,13 +105,4 @@ impl<O> Annotation<O> {
         let span_id = span_id.unwrap_or(&SpanId::NIL);
         recorder.append(RecordKind::Annotation, trace_id, span_id, &host.pen().out)
     }
-}
-
-/// What a message of refusal shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// The value.
-    Value,
-    /// The word for its type.
-    DataType,
 }

@@ -68,6 +68,12 @@ pub fn mono_ns() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// A time-out in seconds as programs give it: anything that is none is at once, and at most a million.
+#[must_use]
+pub fn seconds(timeout: f64) -> std::time::Duration {
+    std::time::Duration::try_from_secs_f64(timeout.clamp(0.0, 1e6)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use crate::held::Held;
 use crate::host::{Host, Object};
 use crate::json::{write_bool, write_i64, write_str};
 use crate::life::{Ended, Identity, ToldHead};
+use crate::nesting::Context;
 use crate::policy::is_operational;
 use crate::record::{
     self, SpanContext, Surroundings, key, mark_text, word, write_identity, write_times,
@@ -58,7 +59,7 @@ impl<O: Object> Ended<O> {
     ) -> Enqueued {
         let Some(own) = &self.identity else { return Enqueued::refused(FailureKind::Disabled) };
         let answer = if own.generation != process_generation() {
-            Enqueued::refused(FailureKind::Shutdown)
+            recorder.refuse_in_child()
         } else if own.place.is_kept {
             self.hand_over(host, recorder, own, name)
         } else {
@@ -158,13 +159,14 @@ fn write_fields<H: Host>(
     held: Option<&Held<H::Object>>,
     kind: SpanKind,
 ) {
+    let context = host.context();
     let fields = held.and_then(|held| held.fields.as_deref());
     if fields.is_none() && !own.recorder.is_redacting() {
         host.pen().raw(own.surroundings.json());
     } else {
         for &field in &Field::ALL[..Field::TEXTS] {
             let text = match fields.and_then(|fields| fields.get(field)) {
-                Some(assigned) => Some(Cow::Owned(host.text(assigned))),
+                Some(assigned) => Some(context.text(assigned)),
                 None => field.of_context(&own.surroundings.context).map(Cow::Borrowed),
             };
             if let Some(text) = text {
@@ -215,7 +217,9 @@ fn write_attributes<H: Host>(
             }
             (None, None) => {}
         }
-        if let (SpanStatus::Ok, Some(description)) = (status, &held.description) {
+        if let (SpanStatus::Ok, Some(description)) = (status, &held.description)
+            && recorder.capture.allows_all()
+        {
             host.pen().comma(&mut is_first);
             host.pen().raw(b"\"staso.status_description\":");
             host.value(&["metadata", "staso.status_description"], description);
@@ -233,7 +237,7 @@ fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus
         return;
     }
     let message = match &held.description {
-        Some(text) => Some(Cow::Owned(host.text(text))),
+        Some(text) => Some(host.context().text(text)),
         None => held.exception_message.as_deref().map(Cow::Borrowed),
     };
     if let Some(message) = message {

@@ -89,6 +89,16 @@ impl<O: Object> Held<O> {
         self.fields.get_or_insert_default().set(field, value)
     }
 
+    /// Sets what went in, which the arguments make way for; answers what it replaces.
+    pub fn set_input(&mut self, value: O) -> (Option<O>, Option<Arc<[u8]>>) {
+        (self.input.replace(value), self.captured.take())
+    }
+
+    /// Sets what came out; answers what it replaces.
+    pub fn set_output(&mut self, value: O) -> Option<O> {
+        self.output.replace(value)
+    }
+
     /// Sets why; answers what it replaces.
     pub fn describe(&mut self, description: Option<O>) -> Option<O> {
         std::mem::replace(&mut self.description, description)

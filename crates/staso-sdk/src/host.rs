@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::nesting::Context;
 use crate::pen::{Pen, bounded};
 
 /// Something the program put into a span, held without being looked at.
@@ -30,6 +31,12 @@ pub trait Host {
     /// What spans hold.
     type Object: Object;
 
+    /// The language's variable for where we are.
+    type Context: Context<Object = Self::Object>;
+
+    /// The variable.
+    fn context(&self) -> Self::Context;
+
     /// Where values are written.
     fn pen(&mut self) -> &mut Pen;
 
@@ -44,9 +51,6 @@ pub trait Host {
         tells: Option<fn(&str) -> bool>,
         is_first: &mut bool,
     );
-
-    /// `object` as text: as it is, or as the language shows it.
-    fn text(&self, object: &Self::Object) -> String;
 
     /// `object` as a whole number of 64 bits, where it is one.
     fn whole(&self, object: &Self::Object) -> Option<i64>;

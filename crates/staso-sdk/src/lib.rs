@@ -23,6 +23,7 @@ pub mod ids;
 pub mod json;
 mod life;
 mod log;
+pub mod nesting;
 mod open;
 pub mod pen;
 mod policy;
@@ -39,8 +40,9 @@ mod transport;
 mod wake;
 mod worker;
 
-pub use annotation::{Annotation, DataType, Shown, Sort};
+pub use annotation::{Annotation, DataType};
 pub use client::Client;
+pub use clock::seconds;
 pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Overrides};
 pub use destination::Destination;
 pub use field::{Field, Fields};

@@ -15,6 +15,7 @@ use crate::clock::{TraceClock, mono_ns};
 use crate::fork::process_generation;
 use crate::held::Held;
 use crate::host::Object;
+use crate::nesting::Context;
 use crate::open::OpenToken;
 use crate::record::{SpanHead, Surroundings};
 use crate::recorder::Recorder;
@@ -45,11 +46,21 @@ pub struct Place {
 }
 
 impl Place {
-    /// A span of another process by its ids as text; `None` where they are none.
+    /// A span of another process by its ids as text and whether its trace is kept; `None` where they are
+    /// no ids.
     #[must_use]
-    pub fn of_remote(trace_id: &str, span_id: &str, is_kept: bool) -> Option<Self> {
+    pub fn of_remote((trace_id, span_id, is_kept): &(String, String, bool)) -> Option<Self> {
         let (trace_id, span_id) = (trace_id.parse().ok()?, span_id.parse().ok()?);
-        Some(Self { trace_id, span_id, clock: TraceClock::start(), is_kept })
+        Some(Self { trace_id, span_id, clock: TraceClock::start(), is_kept: *is_kept })
+    }
+}
+
+impl Place {
+    /// The ids as W3C Trace Context writes them: 32 and 16 hex digits.
+    #[must_use]
+    pub fn to_w3c(&self) -> (String, String) {
+        let low = u64::from_be_bytes(self.span_id.low());
+        (self.trace_id.to_string(), format!("{low:016x}"))
     }
 }
 
@@ -160,15 +171,15 @@ impl<O: Object> Life<O> {
         }
     }
 
-    /// Begins, under `parent` or as the root of a new trace. `name` is the program's name as text;
-    /// `told` is what a redaction made of the head.
+    /// Begins, under `parent` or as the root of a new trace. `told` is what a redaction made of
+    /// the head.
     #[inline]
-    pub fn begin(
+    pub fn begin<C: Context<Object = O>>(
         &mut self,
+        context: C,
         recorder: &'static Recorder,
         parent: Option<Place>,
         surroundings: Option<Arc<Surroundings>>,
-        name: Cow<'_, str>,
         told: Option<ToldHead>,
     ) {
         let template = self.held.as_ref().and_then(|held| held.template.as_ref());
@@ -193,7 +204,7 @@ impl<O: Object> Life<O> {
         };
         if let Some(client) = recorder.client().filter(|_| place.is_kept) {
             let captured = self.held.as_ref().and_then(|held| held.captured.clone());
-            let head = identity.head(name, self.kind, captured, told);
+            let head = identity.head(context.text(&self.name), self.kind, captured, told);
             identity.token = client.open_span(head, start_mono_ns);
         }
         self.identity = Some(identity);

@@ -232,22 +232,12 @@ fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Text from UTF-8 in which lone surrogates stand as three bytes each (ED A0..BF xx, the only
-/// ill-formed thing in it): each becomes one U+FFFD.
+/// A float as the whole number it is; `None` where it has a fraction, or is beyond what floats count
+/// exactly.
 #[must_use]
-pub fn replace_surrogates(bytes: &[u8]) -> String {
-    let mut clean = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte == 0xED && after.first().is_some_and(|next| *next >= 0xA0) {
-            clean.extend_from_slice("\u{FFFD}".as_bytes());
-            rest = after.get(2..).unwrap_or_default();
-        } else {
-            clean.push(byte);
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&clean).into_owned()
+pub fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+    (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
 }
 
 #[cfg(test)]
@@ -309,8 +299,8 @@ mod tests {
     }
 
     #[test]
-    fn surrogates_are_replaced_one_by_one() {
-        assert_eq!(replace_surrogates(b"a\xed\xa0\x80\xed\xbf\xbfz"), "a\u{fffd}\u{fffd}z");
-        assert_eq!(replace_surrogates("\u{d7ff}".as_bytes()), "\u{d7ff}");
+    fn only_whole_floats_count() {
+        assert_eq!((whole(3.0), whole(-0.0), whole(2.5)), (Some(3), Some(0), None));
+        assert_eq!((whole(f64::NAN), whole(f64::INFINITY), whole(1e300)), (None, None, None));
     }
 }

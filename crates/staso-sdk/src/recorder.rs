@@ -17,21 +17,18 @@ use crate::ids;
 use crate::life::Place;
 use crate::pen::Limits;
 use crate::record::{SpanContext, Surroundings, stamp};
-use crate::report::{Enqueued, FailureKind};
+use crate::report::{Enqueued, FailureKind, Stats};
 
 static ACTIVE: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Takes records in place of a client: the list of a user's own tests.
-pub trait Take: Send + Sync {
-    /// Takes one record; false when it could not.
-    fn take(&self, kind: RecordKind, trace_id: &TraceId, json: &[u8]) -> bool;
-}
+/// Takes one record in place of a client, for a user's own tests; false when it could not.
+pub type List = dyn Fn(RecordKind, &TraceId, &[u8]) -> bool + Send + Sync;
 
 enum Target {
     /// To the journal and the server.
     Client(Client),
     /// To somebody's list, with what its records say besides themselves.
-    List(Box<dyn Take>, Box<[u8]>),
+    List(Box<List>, Box<[u8]>),
 }
 
 /// A client in force, and what its spans share.
@@ -43,8 +40,10 @@ pub struct Recorder {
     pub capture: CapturePolicy,
     /// The agent and conversation of spans that are in no other.
     pub surroundings: Arc<Surroundings>,
-    /// How many values the redaction could not decide.
-    pub redactions_failed: AtomicU64,
+    redactions_failed: AtomicU64,
+    annotations_left_out: AtomicU64,
+    /// Spans that ended in a forked child of the process that began them.
+    ended_in_child: AtomicU64,
     sample_rate: f64,
     /// The binding's redaction; its presence is what the engine looks at.
     redaction: Option<Box<dyn Any + Send + Sync>>,
@@ -83,7 +82,7 @@ impl Recorder {
 
     /// A recorder that hands every record to `list`.
     #[must_use]
-    pub fn to_list(list: Box<dyn Take>) -> Self {
+    pub fn to_list(list: Box<List>) -> Self {
         let stamp = stamp(ProcessId::NIL, 1.0, CapturePolicy::ALL);
         let limits = Limits { value_bytes: 1 << 20, span_bytes: 16 << 20 };
         let target = Target::List(list, stamp);
@@ -103,6 +102,8 @@ impl Recorder {
             capture,
             surroundings: Surroundings::new(context, limits.value_bytes),
             redactions_failed: AtomicU64::new(0),
+            annotations_left_out: AtomicU64::new(0),
+            ended_in_child: AtomicU64::new(0),
             sample_rate,
             redaction: None,
             fixed: None,
@@ -115,10 +116,8 @@ impl Recorder {
     /// Repeatable ids, and a clock that starts at `start_ns` and moves by a millisecond a reading.
     #[must_use]
     pub fn with_fixed_clock(mut self, start_ns: Option<i64>) -> Self {
-        self.fixed = start_ns.map(|start_ns| Fixed {
-            next_id: AtomicU64::new(1),
-            now_ns: AtomicI64::new(start_ns),
-        });
+        self.fixed = start_ns
+            .map(|start_ns| Fixed { next_id: AtomicU64::new(1), now_ns: AtomicI64::new(start_ns) });
         self
     }
 
@@ -184,11 +183,40 @@ impl Recorder {
     ) -> Enqueued {
         match &self.target {
             Target::Client(client) => client.append(kind, trace_id, span_id, json),
-            Target::List(list, _) => match list.take(kind, trace_id, json) {
+            Target::List(list, _) => match list(kind, trace_id, json) {
                 true => Enqueued::ACCEPTED,
                 false => Enqueued::refused(FailureKind::QueueFull),
             },
         }
+    }
+
+    /// Counts a value that the redaction could not decide.
+    pub fn fail_redaction(&self) {
+        self.redactions_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an annotation that says nothing: its number is not finite.
+    pub fn leave_out_annotation(&self) {
+        self.annotations_left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuse_in_child(&self) -> Enqueued {
+        self.ended_in_child.fetch_add(1, Ordering::Relaxed);
+        Enqueued::refused(FailureKind::Shutdown)
+    }
+
+    /// Every counter since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.client().map(Client::stats).unwrap_or_default();
+        for (name, counter) in [
+            ("redactions_failed", &self.redactions_failed),
+            ("annotations_left_out", &self.annotations_left_out),
+            ("ended_in_child", &self.ended_in_child),
+        ] {
+            stats.0.insert(name, counter.load(Ordering::Relaxed));
+        }
+        stats
     }
 
     /// What records say besides themselves.
@@ -290,13 +318,17 @@ pub fn in_force() -> Option<&'static Recorder> {
 
 /// Takes the recorder out of force if it is still this one.
 pub fn retire(recorder: &'static Recorder) {
-    let this = std::ptr::from_ref(recorder).cast_mut();
-    let _ =
-        ACTIVE.compare_exchange(this, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+    reinstate(recorder, None);
 }
 
-/// Puts back a recorder that another one stood in for, or none.
-pub fn reinstate(recorder: Option<&'static Recorder>) {
-    let pointer = recorder.map_or(std::ptr::null_mut(), |kept| std::ptr::from_ref(kept).cast_mut());
-    ACTIVE.store(pointer, Ordering::Release);
+/// Puts back the recorder that `own` stood in for, or none, if `own` is still in force.
+pub fn reinstate(own: &'static Recorder, before: Option<&'static Recorder>) {
+    let this = std::ptr::from_ref(own).cast_mut();
+    let before = before.map_or(std::ptr::null_mut(), |kept| std::ptr::from_ref(kept).cast_mut());
+    let _ = ACTIVE.compare_exchange(this, before, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Takes whatever is in force out of force.
+pub fn uninstall() {
+    ACTIVE.store(std::ptr::null_mut(), Ordering::Release);
 }

@@ -37,6 +37,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::host::{Described, Host, Object};
 use crate::life::{Life, Place};
+use crate::nesting::{Context, Node};
 use crate::pen::Pen;
 use crate::recorder::{self, Recorder};
 
@@ -94,8 +95,7 @@ impl SpanBuilder {
             None => life.begin_unrecorded(),
             Some(recorder) => {
                 let parent = OPEN.with_borrow(|open| open.last().copied());
-                let name = life.name.as_text().clone();
-                life.begin(recorder, parent, None, Cow::Borrowed(&name), None);
+                life.begin(Stack, recorder, parent, None, None);
                 if let Some(own) = life.identity() {
                     OPEN.with_borrow_mut(|open| open.push(own.place));
                 }
@@ -114,7 +114,7 @@ pub struct SpanGuard {
 }
 
 /// What a span of a Rust program holds: values that were serialised when they were given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Value {
     Text(SmolStr),
     Json(Vec<u8>),
@@ -223,8 +223,51 @@ struct Writer {
     pen: Pen,
 }
 
+/// A thread's open spans are a stack of their places: guards are no entries of a variable.
+#[derive(Clone, Copy)]
+struct Stack;
+
+impl Context for Stack {
+    type Object = Value;
+
+    fn current(self) -> Option<Value> {
+        None
+    }
+
+    fn set(self, _entry: Option<&Value>) -> Option<Value> {
+        None
+    }
+
+    fn reset(self, _token: &Value) -> bool {
+        false
+    }
+
+    fn node<'o>(self, _entry: &'o Value) -> Option<&'o Node<Value>>
+    where
+        Self: 'o,
+    {
+        None
+    }
+
+    fn hold(self, object: &Value) -> Value {
+        object.clone()
+    }
+
+    fn text<'o>(self, value: &'o Value) -> Cow<'o, str>
+    where
+        Self: 'o,
+    {
+        Cow::Borrowed(value.as_text())
+    }
+}
+
 impl Host for Writer {
     type Object = Value;
+    type Context = Stack;
+
+    fn context(&self) -> Stack {
+        Stack
+    }
 
     fn pen(&mut self) -> &mut Pen {
         &mut self.pen
@@ -261,10 +304,6 @@ impl Host for Writer {
         }
     }
 
-    fn text(&self, value: &Value) -> String {
-        value.as_text().to_string()
-    }
-
     fn whole(&self, _value: &Value) -> Option<i64> {
         None
     }
@@ -274,7 +313,7 @@ impl Host for Writer {
     }
 
     fn describe(&mut self, value: &Value, _with_stack: bool) -> Described {
-        Described { kind: "error".to_owned(), message: self.text(value), stack: None }
+        Described { kind: "error".to_owned(), message: value.as_text().to_string(), stack: None }
     }
 
     fn redact(&mut self, _path: &[&'static str], _text: &str) -> Option<String> {

@@ -1,18 +1,16 @@
 //! `Engine`: the client as Python's `init`, `flush` and `shutdown` handle it.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
-use staso_sdk::recorder::{self, Take};
+use pyo3::types::{IntoPyDict, PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use staso_sdk::{
     Client, Config, DeliveryReport, Host, Overrides, Place, RecordKind, Recorder, Setting, TraceId,
+    recorder, seconds,
 };
 
-use crate::value::{Held, Redaction, Walker};
+use crate::value::{Held, Walker};
 use crate::words::shown;
 
 /// A running client, or one that is switched off.
@@ -35,21 +33,18 @@ impl Engine {
         for (name, value) in options {
             let name = name.extract::<String>()?;
             if !setting(&value).is_some_and(|setting| overrides.set(&name, setting)) {
-                let message = format!("{name} cannot be {}", shown(&value));
-                return Err(PyValueError::new_err(message));
+                return Err(PyValueError::new_err(format!("{name} cannot be {}", shown(&value))));
             }
         }
         let config = Config::resolve(&overrides, &|name| std::env::var(name).ok())
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         staso_sdk::keep_messages();
-        let remote = remote.and_then(|(trace, span, is_kept)| Place::of_remote(&trace, &span, is_kept));
+        let remote = remote.and_then(|remote| Place::of_remote(&remote));
+        recorder::uninstall();
         let recorder = config.enabled.then(|| {
-            let recorder = Recorder::start(&config).with_redaction(redact.map(Redaction));
+            let recorder = Recorder::start(&config).with_redaction(redact);
             recorder.with_first_parent(remote).install()
         });
-        if recorder.is_none() {
-            recorder::reinstate(None);
-        }
         Ok(Self { config, recorder })
     }
 
@@ -58,29 +53,25 @@ impl Engine {
         self.report(py, |client| client.flush(seconds(timeout)))
     }
 
-    /// Flushes, stops recording and takes this client out of force.
-    fn shutdown<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
+    /// Flushes, stops recording and takes this client out of force. `at_exit`: waits only while requests
+    /// make progress.
+    fn shutdown<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: f64,
+        at_exit: bool,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.recorder.inspect(|recorder| recorder::retire(recorder));
-        self.report(py, |client| client.shutdown(seconds(timeout)))
-    }
-
-    /// The shutdown of a program that ends: waits only while requests make progress.
-    fn shutdown_at_exit<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
-        self.recorder.inspect(|recorder| recorder::retire(recorder));
-        self.report(py, |client| client.shutdown_at_exit(seconds(timeout)))
+        self.report(py, |client| match at_exit {
+            true => client.shutdown_at_exit(seconds(timeout)),
+            false => client.shutdown(seconds(timeout)),
+        })
     }
 
     /// Every counter since the start.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = PyDict::new(py);
-        if let Some(recorder) = self.recorder {
-            for (name, count) in recorder.client().map(Client::stats).unwrap_or_default().0 {
-                stats.set_item(name, count)?;
-            }
-            let failed = recorder.redactions_failed.load(Ordering::Relaxed);
-            stats.set_item("redactions_failed", failed)?;
-        }
-        Ok(stats)
+        let stats = self.recorder.map(Recorder::stats).unwrap_or_default();
+        stats.0.into_py_dict(py)
     }
 
     /// The settings, resolved.
@@ -150,10 +141,6 @@ fn by_name<'py>(
     Ok(dict)
 }
 
-fn seconds(timeout: f64) -> Duration {
-    Duration::try_from_secs_f64(timeout.clamp(0.0, 1e6)).unwrap_or_default()
-}
-
 /// Hands every record to `take(kind, trace_id, json)` instead of a client, until `restore`.
 #[pyclass(frozen, module = "staso._core")]
 pub(crate) struct Capture {
@@ -161,31 +148,24 @@ pub(crate) struct Capture {
     before: Option<&'static Recorder>,
 }
 
-struct List(Py<PyAny>);
-
-impl Take for List {
-    fn take(&self, kind: RecordKind, trace_id: &TraceId, json: &[u8]) -> bool {
-        let kind = if kind == RecordKind::Annotation { "annotation" } else { "span" };
-        Python::attach(|py| {
-            let record = (kind, trace_id.to_uuid_text(), PyBytes::new(py, json));
-            self.0.call1(py, record).is_ok()
-        })
-    }
-}
-
 #[pymethods]
 impl Capture {
     #[new]
     fn new(take: Py<PyAny>, start_ns: Option<i64>, redact: Option<Py<PyAny>>) -> Self {
-        let own = Recorder::to_list(Box::new(List(take))).with_fixed_clock(start_ns);
+        let list = move |kind, trace_id: &TraceId, json: &[u8]| {
+            let kind = if kind == RecordKind::Annotation { "annotation" } else { "span" };
+            Python::attach(|py| {
+                let record = (kind, trace_id.to_uuid_text(), PyBytes::new(py, json));
+                take.call1(py, record).is_ok()
+            })
+        };
         let before = recorder::active();
-        Self { own: own.with_redaction(redact.map(Redaction)).install(), before }
+        let own = Recorder::to_list(Box::new(list)).with_fixed_clock(start_ns);
+        Self { own: own.with_redaction(redact).install(), before }
     }
 
     /// Puts back what was in force before.
     fn restore(&self) {
-        if recorder::active().is_some_and(|active| std::ptr::eq(active, self.own)) {
-            recorder::reinstate(self.before);
-        }
+        recorder::reinstate(self.own, self.before);
     }
 }

@@ -5,33 +5,34 @@
 
 mod client;
 mod context;
-mod conversation;
-mod exception;
 mod objects;
 mod plan;
-mod ready;
+mod scope;
 mod span;
 mod value;
 mod words;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use staso_sdk::{SpanId, TraceId, ids, recorder};
+use staso_sdk::nesting::{self, Context};
+use staso_sdk::record::SpanContext;
+use staso_sdk::{Annotation, SpanKind, ids, recorder};
 
+use crate::context::Interpreter;
 use crate::span::Span;
-use crate::value::{Walker, name_text};
+use crate::value::{Held, Walker, name_text};
 use crate::words::KindWord;
 
 /// Opens a span around a `with` block.
 #[pyfunction(name = "span")]
-#[pyo3(signature = (name, *, kind=KindWord::CHAIN), text_signature = "(name, *, kind='chain')")]
+#[pyo3(signature = (name, *, kind=KindWord(SpanKind::Chain)), text_signature = "(name, *, kind='chain')")]
 fn block(name: &Bound<'_, PyAny>, kind: KindWord) -> Span {
     Span::new(name, kind.0, None)
 }
 
 /// Starts a span that `end()` will end, where a block does not fit.
 #[pyfunction]
-#[pyo3(signature = (name, *, kind=KindWord::CHAIN), text_signature = "(name, *, kind='chain')")]
+#[pyo3(signature = (name, *, kind=KindWord(SpanKind::Chain)), text_signature = "(name, *, kind='chain')")]
 fn start_span<'py>(name: &Bound<'py, PyAny>, kind: KindWord) -> PyResult<Bound<'py, Span>> {
     let span = Bound::new(name.py(), block(name, kind))?;
     Span::start(&span);
@@ -41,32 +42,33 @@ fn start_span<'py>(name: &Bound<'py, PyAny>, kind: KindWord) -> PyResult<Bound<'
 /// The innermost open span of this thread or task.
 #[pyfunction]
 fn current_span(py: Python<'_>) -> Option<Bound<'_, Span>> {
-    context::span_at(context::innermost(py))
+    let context = Interpreter(py);
+    let span = nesting::span_at(context, nesting::innermost(context).as_ref())?;
+    span.0.into_bound(py).cast_into().ok()
 }
 
 /// The innermost entry of this context, to be put in force elsewhere by `swap_entry`.
 #[pyfunction]
 fn current_entry(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    context::innermost(py)
+    nesting::innermost(Interpreter(py)).map(|entry| entry.0.into_bound(py))
 }
 
 /// Puts `entry` in force and answers the one it replaces.
 #[pyfunction]
 fn swap_entry<'py>(py: Python<'py>, entry: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
-    let replaced = context::current(py);
-    context::set(py, entry.as_ref());
+    let context = Interpreter(py);
+    let replaced = context.current().map(|entry| entry.0.into_bound(py));
+    context.set(entry.map(|entry| Held(entry.unbind())).as_ref());
     replaced
 }
 
 /// `(trace id, span id, is kept, session id, user id)` of where we are, for another process.
 #[pyfunction]
-#[expect(clippy::type_complexity, reason = "read once, by name, on the Python side")]
 fn current_ids(py: Python<'_>) -> Option<(String, String, bool, Option<String>, Option<String>)> {
-    let (place, surroundings) = context::surroundings(context::innermost(py).as_ref());
-    let place = place?;
-    let low = place.span_id.low().map(|byte| format!("{byte:02x}")).concat();
-    let context = surroundings.map(|own| own.context.clone()).unwrap_or_default();
-    Some((place.trace_id.to_string(), low, place.is_kept, context.session_id, context.user_id))
+    let context = Interpreter(py);
+    let (place, around) = nesting::surroundings(context, nesting::innermost(context).as_ref());
+    let (ids, SpanContext { session_id, user_id, .. }) = (place?.to_w3c(), around?.context.clone());
+    Some((ids.0, ids.1, place?.is_kept, session_id, user_id))
 }
 
 /// A score or label on a trace named by its id, or on one span of it.
@@ -83,17 +85,17 @@ fn annotate(
     let py = trace_id.py();
     // Nothing records, so nothing is judged either: a span that was not recorded has no ids.
     let Some(recorder) = recorder::active() else {
-        objects::warn(py, "annotate", "annotations are not recorded before staso.init()");
+        objects::warn_before_init(py);
         return Ok(());
     };
-    let refuse = |field, error| PyValueError::new_err(format!("{field}: {error}"));
-    let trace = name_text(trace_id).to_string_lossy().parse::<TraceId>();
-    let span = span_id.map(|id| name_text(id).to_string_lossy().parse::<SpanId>()).transpose();
     let annotation = words::annotation(name, value, data_type, comment)?;
-    let trace = trace.map_err(|error| refuse("trace_id", error))?;
-    let span = span.map_err(|error| refuse("span_id", error))?;
+    let trace_id = name_text(trace_id);
+    let (trace_id, span_id) = (trace_id.to_string_lossy(), span_id.map(name_text));
+    let span_id = span_id.as_ref().map(|id| id.to_string_lossy());
+    let place = Annotation::<Held>::place(&trace_id, span_id.as_deref());
+    let (trace_id, span_id) = place.map_err(PyValueError::new_err)?;
     if let Some(annotation) = annotation {
-        annotation.record(&mut Walker::new(py, recorder), recorder, &trace, span.as_ref());
+        annotation.record(&mut Walker::new(py, recorder), recorder, &trace_id, span_id.as_ref());
     }
     Ok(())
 }
@@ -118,22 +120,22 @@ fn fresh_uuid() -> String {
 }
 
 #[pymodule]
-fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<Span>()?;
-    module.add_class::<plan::Plan>()?;
-    module.add_class::<conversation::Conversation>()?;
-    module.add_class::<client::Engine>()?;
-    module.add_class::<client::Capture>()?;
-    module.add_function(wrap_pyfunction!(block, module)?)?;
-    module.add_function(wrap_pyfunction!(start_span, module)?)?;
-    module.add_function(wrap_pyfunction!(current_span, module)?)?;
-    module.add_function(wrap_pyfunction!(current_entry, module)?)?;
-    module.add_function(wrap_pyfunction!(swap_entry, module)?)?;
-    module.add_function(wrap_pyfunction!(current_ids, module)?)?;
-    module.add_function(wrap_pyfunction!(annotate, module)?)?;
-    module.add_function(wrap_pyfunction!(agent_id, module)?)?;
-    module.add_function(wrap_pyfunction!(fresh_uuid, module)?)?;
-    module.add_function(wrap_pyfunction!(take_messages, module)?)?;
-    Ok(())
+mod _core {
+    #[pymodule_export]
+    use super::{
+        agent_id, annotate, block, current_entry, current_ids, current_span, fresh_uuid,
+        start_span, swap_entry, take_messages,
+    };
+    #[pymodule_export]
+    use crate::client::{Capture, Engine};
+    #[pymodule_export]
+    use crate::plan::Plan;
+    #[pymodule_export]
+    use crate::scope::Scope;
+    #[pymodule_export]
+    use crate::span::Span;
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "the name Python gives it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

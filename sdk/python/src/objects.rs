@@ -21,6 +21,12 @@ imported! {
     describe = "staso._internal.values"."describe";
     /// Tells type, message and stack of an exception.
     describe_exception = "staso._internal.exceptions"."describe_exception";
+    /// Checks what makes an annotation.
+    check_annotation = "staso._internal.annotations"."checked";
+    /// Tells what status an exception implies.
+    implied_status = "staso._internal.exceptions"."implied_status";
+    /// An awaitable that is done already: what `async with` awaits on the way in and out.
+    ready = "staso._internal.ready"."ready";
     /// The class of `Span.end`'s answer.
     enqueue_result = "staso._internal.reports"."enqueue_result";
     /// The kinds, as the enum users compare with.
@@ -42,7 +48,9 @@ pub(crate) fn relay_messages(py: Python<'_>) {
     }
 }
 
-/// Says `message` once on the logger `staso`; whatever goes wrong with that stays here.
-pub(crate) fn warn(py: Python<'_>, kind: &str, message: &str) {
-    drop(warn_once(py).and_then(|warn_once| warn_once.call1((kind, message))));
+/// An annotation given before there is anything to hand it to: said once on the logger `staso`. Whatever goes
+/// wrong with that stays here.
+pub(crate) fn warn_before_init(py: Python<'_>) {
+    let message = ("annotate", "annotations are not recorded before staso.init()");
+    drop(warn_once(py).and_then(|warn_once| warn_once.call1(message)));
 }

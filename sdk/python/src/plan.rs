@@ -10,21 +10,14 @@ use crate::span::{Payload, Span};
 use crate::value::{Held, Walker};
 use crate::words::KindWord;
 
-/// How Python binds a parameter; the numbers are those of `inspect.Parameter.kind`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Binding {
-    PositionalOnly,
-    Either,
-    VarPositional,
-    KeywordOnly,
-    VarKeyword,
-}
+/// Name, how Python binds it, and the default, or `...` where there is none.
+type Parameter = (Py<PyString>, u8, Py<PyAny>);
 
-struct Parameter {
-    name: Py<PyString>,
-    binding: Binding,
-    default: Option<Py<PyAny>>,
-}
+// How Python binds a parameter, by the numbers of `inspect.Parameter.kind`.
+const POSITIONAL_ONLY: u8 = 0;
+const EITHER: u8 = 1;
+const VAR_POSITIONAL: u8 = 2;
+const KEYWORD_ONLY: u8 = 3;
 
 /// The decorated function as spans need to know it.
 #[pyclass(frozen, module = "staso._core")]
@@ -40,39 +33,22 @@ pub(crate) struct Plan {
 
 #[pymethods]
 impl Plan {
-    /// `parameters` are `(name, kind number, default or ...)`; `agent_id` makes it an agent.
+    /// `agent_id` makes it an agent.
     #[new]
     fn new(
         name: Bound<'_, PyString>,
         kind: KindWord,
-        parameters: Vec<(Bound<'_, PyString>, u8, Bound<'_, PyAny>)>,
+        parameters: Vec<Parameter>,
         skips_first: bool,
         agent_id: Option<String>,
-        attributes: Bound<'_, PyDict>,
+        attributes: &Bound<'_, PyDict>,
         captures_input: bool,
     ) -> Self {
-        let parameters = parameters.into_iter().map(|(name, binding, default)| Parameter {
-            name: name.unbind(),
-            binding: match binding {
-                0 => Binding::PositionalOnly,
-                1 => Binding::Either,
-                2 => Binding::VarPositional,
-                3 => Binding::KeywordOnly,
-                _ => Binding::VarKeyword,
-            },
-            default: (!default.is(default.py().Ellipsis())).then(|| default.unbind()),
-        });
         let is_agent = agent_id.is_some();
         let agent = agent_id.map(|id| (name.to_string_lossy().into_owned(), id));
-        Self {
-            kind: kind.0,
-            parameters: parameters.collect(),
-            skips_first,
-            is_agent,
-            template: Arc::new(Template::new(Held::of(&attributes), agent)),
-            captures_input,
-            name: name.unbind(),
-        }
+        let template = Arc::new(Template::new(Held::of(attributes), agent));
+        let (name, kind) = (name.unbind(), kind.0);
+        Self { name, kind, parameters, skips_first, is_agent, template, captures_input }
     }
 
     /// A span, not yet started, that holds the call's arguments as they are now.
@@ -118,29 +94,28 @@ impl Plan {
     ) {
         let py = args.py();
         let mut at = usize::from(self.skips_first);
-        for parameter in &self.parameters {
-            let name = parameter.name.bind(py);
-            let by_name = || kwargs.get_item(name).ok().flatten();
-            let value = match parameter.binding {
-                Binding::PositionalOnly | Binding::Either if at < args.len() => {
+        for (name, binding, default) in &self.parameters {
+            let name = name.bind(py);
+            let value = match *binding {
+                POSITIONAL_ONLY | EITHER if at < args.len() => {
                     at += 1;
                     args.get_item(at - 1).ok()
                 }
-                Binding::PositionalOnly => None,
-                Binding::Either | Binding::KeywordOnly => by_name(),
-                Binding::VarPositional => {
+                POSITIONAL_ONLY => None,
+                EITHER | KEYWORD_ONLY => kwargs.get_item(name).ok().flatten(),
+                VAR_POSITIONAL => {
                     let rest = args.get_slice(at, args.len());
                     at = args.len();
                     Some(rest.into_any())
                 }
-                Binding::VarKeyword => {
+                _ => {
                     self.write_other_keywords(walker, is_first, kwargs);
                     continue;
                 }
             };
-            let value = value.or_else(|| parameter.default.as_ref().map(|d| d.bind(py).clone()));
-            if let Some(value) = value {
-                walker.member(name, &value, is_first);
+            let default = Some(default.bind(py)).filter(|default| !default.is(py.Ellipsis()));
+            if let Some(value) = value.as_ref().or(default) {
+                walker.member(name, value, is_first);
             }
         }
     }
@@ -152,9 +127,9 @@ impl Plan {
         kwargs: &Bound<'py, PyDict>,
     ) {
         for (key, value) in kwargs.iter() {
-            let is_named = self.parameters.iter().any(|parameter| {
-                matches!(parameter.binding, Binding::Either | Binding::KeywordOnly)
-                    && parameter.name.bind(kwargs.py()).as_any().eq(&key).unwrap_or(false)
+            let is_named = self.parameters.iter().any(|(name, binding, _)| {
+                matches!(*binding, EITHER | KEYWORD_ONLY)
+                    && name.bind(kwargs.py()).as_any().eq(&key).unwrap_or(false)
             });
             if !is_named {
                 walker.member(&key, &value, is_first);

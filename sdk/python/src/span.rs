@@ -1,187 +1,334 @@
-//! `Span`: one piece of work, its own context manager, sync and async.
-//!
-//! The engine's [`Life`] knows what a span is; here are the Python objects it holds and its place in the
-//! context variable. The mutex is held only for moves and copies: no Python code runs under it, so it is
-//! never contended under the interpreter's own lock nor held across a fork.
+//! `Span`: one piece of work, its own context manager, sync and async. The engine's `nesting` and `Life` know
+//! what a span is; here are its methods and properties, each a short word to its node.
 
-mod methods;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-use staso_sdk::record::Surroundings;
-use staso_sdk::{
-    Enqueued, Field, Identity, Life, Phase, Place, Recorder, SpanKind, SpanStatus, ToldHead, recorder,
-};
+use pyo3::types::{PyBool, PyDict, PyString};
+use staso_sdk::nesting::{self, Context, Node};
+use staso_sdk::{Enqueued, FailureKind, Field, Identity, Phase, SpanKind, SpanStatus};
 
-use crate::context;
-use crate::exception::implied_status;
+use crate::context::Interpreter;
 use crate::objects;
 use crate::value::{Held, Walker, name_text};
+use crate::words::{KindWord, StatusWord, annotation, implied_status};
 
 /// What the program put into a span.
 pub(crate) type Payload = staso_sdk::Held<Held>;
 
-struct State {
-    life: Life<Held>,
-    /// The entry this one replaced in the context variable.
-    previous: Option<Py<PyAny>>,
-    /// Proves the context it was put into; gone when it ended there, in order.
-    token: Option<Py<PyAny>>,
-}
-
 /// One piece of work: a context manager whose block is timed and recorded.
 #[pyclass(frozen, weakref, module = "staso", name = "Span")]
 pub(crate) struct Span {
-    state: Mutex<State>,
+    pub(crate) node: Node<Held>,
 }
 
 impl Span {
     #[inline]
-    pub(crate) fn new(name: &Bound<'_, PyAny>, kind: SpanKind, payload: Option<Box<Payload>>) -> Self {
-        let name = Held(name_text(name).into_any().unbind());
-        let life = Life::new(name, kind, payload);
-        Self { state: Mutex::new(State { life, previous: None, token: None }) }
+    pub(crate) fn new(name: &Bound<'_, PyAny>, kind: SpanKind, held: Option<Box<Payload>>) -> Self {
+        Self { node: Node::span(Held(name_text(name).into_any().unbind()), kind, held) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs `change` on what a span that has not ended holds; what it returns (often an old value) is
-    /// dropped by the caller, outside the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut Payload) -> T) -> Option<T> {
-        self.lock().life.change().map(change)
-    }
-
-    /// Begins the span here and now.
     pub(crate) fn start(slf: &Bound<'_, Self>) {
-        let (py, this) = (slf.py(), slf.get());
-        let Some(recorder) = recorder::in_force() else { return this.lock().life.begin_unrecorded() };
-        let innermost = context::innermost(py);
-        let (parent, surroundings) = context::surroundings(innermost.as_ref());
-        let name = this.name(py);
-        let told = recorder.is_redacting().then(|| {
-            let outside = surroundings.as_ref().unwrap_or(&recorder.surroundings);
-            this.told_head(recorder, &name, outside)
-        });
-        let token = context::set(py, Some(slf.as_any())).map(Bound::unbind);
-        let mut state = this.lock();
-        if state.life.phase() == Phase::New {
-            state.life.begin(recorder, parent, surroundings, name.to_string_lossy(), told);
-            state.previous = innermost.map(Bound::unbind);
-            state.token = token;
-        } else {
-            drop(state);
-            context::leave(slf.as_any(), token, innermost.map(Bound::unbind).as_ref());
-        }
+        let py = slf.py();
+        nesting::start(Interpreter(py), &Held::of(slf), &slf.get().node, |r| Walker::new(py, r));
     }
 
-    #[cold]
-    fn told_head(
-        &self,
-        recorder: &'static Recorder,
-        name: &Bound<'_, PyString>,
-        outside: &Arc<Surroundings>,
-    ) -> ToldHead {
-        let (kind, template) = {
-            let state = self.lock();
-            (state.life.kind, state.life.held().and_then(|held| held.template.clone()))
-        };
-        let limit = recorder.limits.value_bytes;
-        let own = template.map(|template| template.surroundings(Arc::clone(outside), limit));
-        let context = &own.as_ref().unwrap_or(outside).context;
-        let mut walker = Walker::new(name.py(), recorder);
-        ToldHead::of(&mut walker, recorder, (name.to_string_lossy(), kind), context)
-    }
-
-    /// Ends the span, `raised` being the exception that left its block.
-    pub(crate) fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
-        let (py, this) = (slf.py(), slf.get());
-        let (mut ended, token, previous) = {
-            let mut state = this.lock();
-            let Some(ended) = state.life.end() else { return state.life.answer() };
-            (ended, state.token.take(), state.previous.take())
-        };
-        let Some(recorder) = ended.recorder() else { return this.lock().life.answer() };
-        let token = context::leave(slf.as_any(), token, previous.as_ref());
-        let mut walker = Walker::new(py, recorder);
-        if let Some(raised) = raised {
-            ended.leaves_with(&mut walker, &Held::of(raised), implied_status(raised));
-            let outside = previous.as_ref().map(|entry| entry.bind(py).clone());
-            if let Some(outside) = context::span_at(outside) {
-                drop(outside.get().change(|held| held.child_told(Held::of(raised))));
-            }
-        }
-        let answer = ended.record(&mut walker, recorder, this.name(py).to_string_lossy());
+    fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
+        let (py, entry) = (slf.py(), Held::of(slf));
         objects::relay_messages(py);
-        // Whoever ended out of order keeps no other that did.
-        let outside = token.as_ref().and_then(|_| context::outside(py, previous.as_ref()));
-        let mut state = this.lock();
-        state.life.settle(ended.status(), answer);
-        if token.is_some() {
-            // Found again by those who come here later: they need to know the way outwards.
-            (state.token, state.previous) = (token, outside);
-        }
-        answer
-    }
-
-    /// For an ended span that is to be passed over here: the entry outside it.
-    #[expect(clippy::option_option, reason = "the entry outside may itself be none")]
-    pub(crate) fn passed_over(&self, py: Python<'_>) -> Option<Option<Py<PyAny>>> {
-        let mut token = {
-            let mut state = self.lock();
-            if state.life.phase() != Phase::Ended {
-                return None;
-            }
-            state.token.take()?
-        };
-        let is_passed_over = context::is_home(py, &mut token);
-        let mut state = self.lock();
-        state.token = Some(token);
-        is_passed_over.then(|| state.previous.as_ref().map(|entry| entry.clone_ref(py)))
-    }
-
-    /// What a span opened under this one takes over.
-    #[inline]
-    pub(crate) fn as_parent(&self) -> (Option<Place>, Option<Arc<Surroundings>>) {
-        let state = self.lock();
-        let own = state.life.identity();
-        own.map(|own| (own.place, Arc::clone(&own.surroundings))).unzip()
-    }
-
-    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        let name = self.lock().life.name.0.clone_ref(py).into_bound(py);
-        name_text(&name)
+        let raised = raised.map(|raised| (Held::of(raised), implied_status(raised)));
+        let walker = |recorder| Walker::new(py, recorder);
+        nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker)
     }
 
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.lock().life.identity().map(tell)
+        self.node.life(|life| life.identity().map(tell)).flatten()
     }
 
-    fn held(&self, py: Python<'_>, of: impl FnOnce(&Payload) -> Option<&Held>) -> Option<Py<PyAny>> {
-        self.lock().life.held().and_then(of).map(|held| held.0.clone_ref(py))
+    fn held(
+        &self,
+        py: Python<'_>,
+        of: impl FnOnce(&Payload) -> Option<&Held>,
+    ) -> Option<Py<PyAny>> {
+        let held = self.node.life(|life| Some(of(life.held()?)?.0.clone_ref(py)));
+        held.flatten()
     }
 
-    fn field(&self, py: Python<'_>, field: Field) -> Option<Py<PyAny>> {
-        let own = self.held(py, |held| held.field(field));
-        own.or_else(|| {
-            let surroundings = self.identity(|own| Arc::clone(&own.surroundings))?;
-            let text = field.of_context(&surroundings.context)?;
-            Some(PyString::new(py, text).into_any().unbind())
-        })
+    fn field<'py>(&self, py: Python<'py>, field: Field) -> Option<Bound<'py, PyAny>> {
+        if let Some(assigned) = self.held(py, |held| held.field(field)) {
+            return Some(assigned.into_bound(py));
+        }
+        if field == Field::UsageAvailable {
+            // Of a model call it is known from the start that nothing is known yet.
+            let is_llm = self.node.life(|life| life.kind) == Some(SpanKind::Llm);
+            return is_llm.then(|| PyBool::new(py, false).to_owned().into_any());
+        }
+        let inherited = |own: &Identity| {
+            field.of_context(&own.surroundings.context).map(|text| PyString::new(py, text))
+        };
+        Some(self.identity(inherited)??.into_any())
     }
 
     fn set_field(&self, value: Bound<'_, PyAny>, field: Field) {
-        drop(self.change(|held| held.set_field(field, Held::some(value))));
+        let is_first_model = field == Field::Model
+            && self.held(value.py(), |held| held.field(Field::RequestedModel)).is_none();
+        if is_first_model {
+            self.set_field(value.clone(), Field::RequestedModel);
+        }
+        let value = Held::some(value);
+        drop(self.node.change(|held| held.set_field(field, value)));
     }
 
     fn force(&self, status: SpanStatus) {
-        self.lock().life.force(status);
+        self.node.life(|life| life.force(status));
+    }
+}
+
+// A class has one block of methods, and many of a span's differ in nothing but their names.
+macro_rules! class {
+    (
+        fields: $($getter:ident $setter:ident $field:ident),*;
+        payloads: $($payload:ident $set_payload:ident)*;
+        ids: $($id:ident |$own:ident| $text:expr),*;
+        $($rest:tt)*
+    ) => {
+        #[pymethods]
+        impl Span {
+            $(
+                #[getter]
+                fn $getter<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+                    self.field(py, Field::$field)
+                }
+
+                #[setter]
+                fn $setter(&self, value: Bound<'_, PyAny>) {
+                    self.set_field(value, Field::$field);
+                }
+            )*
+
+            $(
+                #[getter]
+                fn $payload(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+                    self.held(py, |held| held.$payload.as_ref())
+                }
+
+                #[setter]
+                fn $set_payload(&self, value: Bound<'_, PyAny>) {
+                    let value = Held(value.unbind());
+                    drop(self.node.change(|held| held.$set_payload(value)));
+                }
+            )*
+
+            $(
+                #[getter]
+                fn $id(&self) -> String {
+                    self.identity(|$own| $text).unwrap_or_default()
+                }
+            )*
+
+            $($rest)*
+        }
+    };
+}
+
+class! {
+    fields:
+    model set_model Model,
+    usage_available set_usage_available UsageAvailable,
+    provider set_provider Provider,
+    requested_model set_requested_model RequestedModel,
+    reasoning_effort set_reasoning_effort ReasoningEffort,
+    input_tokens set_input_tokens InputTokens,
+    output_tokens set_output_tokens OutputTokens,
+    total_tokens set_total_tokens TotalTokens,
+    agent_name set_agent_name AgentName,
+    agent_id set_agent_id AgentId,
+    agent_version set_agent_version AgentVersion,
+    session_id set_session_id SessionId,
+    user_id set_user_id UserId;
+
+    payloads: input set_input output set_output;
+
+    ids:
+    trace_id |own| own.place.trace_id.to_uuid_text(),
+    span_id |own| own.place.span_id.to_uuid_text(),
+    trace_id_hex |own| own.place.trace_id.to_string(),
+    span_id_hex |own| own.place.span_id.to_string();
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        Self::start(slf);
+        slf.clone()
     }
 
-    fn describe(&self, description: Option<Bound<'_, PyAny>>) {
-        drop(self.change(|held| held.describe(description.and_then(Held::some))));
+    #[pyo3(signature = (_exc_type=None, exc=None, _traceback=None))]
+    fn __exit__(
+        slf: &Bound<'_, Self>,
+        _exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> bool {
+        Self::close(slf, exc);
+        false
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::start(slf);
+        objects::ready(slf.py())?.call1((slf,))
+    }
+
+    #[pyo3(signature = (_exc_type=None, exc=None, _traceback=None))]
+    fn __aexit__<'py>(
+        slf: &Bound<'py, Self>,
+        _exc_type: Option<&Bound<'py, PyAny>>,
+        exc: Option<&Bound<'py, PyAny>>,
+        _traceback: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::close(slf, exc);
+        objects::ready(slf.py())?.call1((false,))
+    }
+
+    fn end<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let answer = Self::close(slf, None);
+        let kind = answer.failure.map(FailureKind::as_str);
+        objects::enqueue_result(slf.py())?.call1((answer.accepted, kind, answer.retryable))
+    }
+
+    fn drop(&self) {
+        self.node.change(|held| held.is_dropped = true);
+    }
+
+    #[pyo3(signature = (status, description=None))]
+    fn set_status(&self, status: StatusWord, description: Option<Bound<'_, PyAny>>) {
+        self.force(status.0);
+        let description = description.and_then(Held::some);
+        drop(self.node.change(|held| held.describe(description)));
+    }
+
+    fn record_exception(&self, exc: &Bound<'_, PyAny>) {
+        nesting::record_exception(&self.node, Held::of(exc), |r| Walker::new(exc.py(), r));
+    }
+
+    #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
+    fn annotate(
+        &self,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        data_type: Option<&Bound<'_, PyAny>>,
+        comment: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = name.py();
+        let annotation = annotation(name, value, data_type, comment)?;
+        let add = |annotation| nesting::annotate(&self.node, annotation, |r| Walker::new(py, r));
+        if !annotation.is_none_or(add) {
+            objects::warn_before_init(py);
+        }
+        Ok(())
+    }
+
+    fn _returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
+        let result = PyDict::new(value.py());
+        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
+        let mut result = Some(Held::of(&result));
+        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
+        Ok(())
+    }
+
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(existing) = self.held(py, |held| held.metadata.as_ref()) {
+            return Ok(existing.into_bound(py));
+        }
+        let planned = self.held(py, |held| Some(&held.template.as_ref()?.attributes));
+        let fresh = match planned {
+            Some(attributes) => attributes.bind(py).cast::<PyDict>()?.copy()?,
+            None => PyDict::new(py),
+        };
+        let held = Held::of(&fresh);
+        drop(self.node.change(|held_so_far| held_so_far.metadata.replace(held)));
+        Ok(fresh.into_any())
+    }
+
+    #[setter]
+    fn set_metadata(&self, value: Bound<'_, PyAny>) {
+        let py = value.py();
+        let dict = value.cast::<PyDict>().map_or_else(|_| PyDict::new(py), Clone::clone);
+        if !value.is_none() && !dict.is(&value) {
+            // What is no mapping at all is left out: an assignment never raises.
+            let _ = dict.call_method1("update", (&value,));
+        }
+        let dict = Held::of(&dict);
+        drop(self.node.change(|held| held.metadata.replace(dict)));
+    }
+
+    #[getter]
+    fn error_message<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        if let Some(said) = self.held(py, |held| held.description.as_ref()) {
+            return Some(said.into_bound(py));
+        }
+        let told = self.node.life(|life| life.held()?.exception_message.clone()).flatten()?;
+        Some(PyString::new(py, &told).into_any())
+    }
+
+    #[setter]
+    fn set_error_message(&self, value: Bound<'_, PyAny>) {
+        let value = Held::some(value);
+        drop(self.node.change(|held| held.describe(value)));
+    }
+
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.node.life(|life| Interpreter(py).hold(&life.name).0)
+    }
+
+    #[setter]
+    fn set_name(&self, value: Bound<'_, PyAny>) {
+        let name = Held(name_text(&value).into_any().unbind());
+        drop(self.node.life(|life| std::mem::replace(&mut life.name, name)));
+    }
+
+    #[getter]
+    fn kind<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        objects::span_kind(py)?.call1((self.node.life(|life| life.kind.as_str()),))
+    }
+
+    #[setter]
+    fn set_kind(&self, value: KindWord) {
+        self.node.life(|life| life.kind = value.0);
+    }
+
+    #[getter]
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        objects::span_status(py)?.call1((self.node.life(|life| life.status.as_str()),))
+    }
+
+    #[setter(status)]
+    fn assign_status(&self, value: StatusWord) {
+        self.force(value.0);
+    }
+
+    #[getter]
+    fn parent_span_id(&self) -> Option<String> {
+        self.identity(|own| own.parent_id)?.map(|id| id.to_uuid_text())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> Option<String> {
+        self.node.life(|life| {
+            let doing = match life.phase() {
+                Phase::New => "not started",
+                Phase::Open => "open",
+                Phase::Ended => life.status.as_str(),
+            };
+            let own = life.identity().map(|own| own.place);
+            let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
+            let (name, ids) = (Interpreter(py).text(&life.name), ids.unwrap_or_default());
+            format!("<staso.Span {name:?} {} {doing}{ids}>", life.kind)
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.node.visit(|object| visit.call(&object.0))
+    }
+
+    fn __clear__(&self) {
+        drop(self.node.let_go());
     }
 }

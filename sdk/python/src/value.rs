@@ -5,52 +5,34 @@
 //! `staso/_internal/values.py`, whose answer is walked in its place. Whatever goes wrong, a marker
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
-use std::sync::atomic::Ordering;
-
 use pyo3::exceptions::PyKeyboardInterrupt;
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
-use staso_sdk::pen::{Pen, replace_surrogates};
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::{IntoPyObjectExt, ffi};
+use staso_sdk::pen::{Pen, whole};
 use staso_sdk::{Described, Host, Object, Recorder};
 
+use crate::context::Interpreter;
 use crate::objects;
 
-/// Ints of more bits than this are written in base 16: decimal takes quadratic time.
-const DECIMAL_BITS: usize = 4_096;
+/// Texts of more characters than this are long.
+const LONG_TEXT_CHARACTERS: usize = 4_096;
 
 /// A Python object that a span holds.
 #[derive(Debug)]
 pub(crate) struct Held(pub(crate) Py<PyAny>);
-
-/// The program's redaction: `(path, value) -> value`.
-pub(crate) struct Redaction(pub(crate) Py<PyAny>);
 
 /// Writes the values of one record.
 pub(crate) struct Walker<'py> {
     py: Python<'py>,
     pen: Pen,
     recorder: &'static Recorder,
-    redaction: Option<&'static Redaction>,
+    /// The program's redaction: `(path, value) -> value`.
+    redaction: Option<&'static Py<PyAny>>,
     path: Vec<Py<PyAny>>,
     /// A Ctrl-C that fell into our reading of a value; it reaches the user's code after all, once
     /// our own work is done.
     is_interrupted: bool,
-}
-
-/// What a value is to the walker. Subclasses of plain types are read by the plain type's own functions.
-#[derive(Clone, Copy)]
-enum Sort {
-    Text,
-    Int,
-    Float,
-    Bool,
-    Bytes,
-    None,
-    Dict,
-    List,
-    Tuple,
-    Other,
 }
 
 impl Object for Held {
@@ -89,88 +71,80 @@ impl<'py> Walker<'py> {
         self.path.clear();
     }
 
-    /// Writes one value. The caller keeps it alive.
+    /// Writes one value, which the caller keeps alive. What subclasses of plain types hold is read by the plain
+    /// type's own functions.
     fn walk(&mut self, value: *mut ffi::PyObject) {
-        // SAFETY: a live object the caller holds, and the interpreter is attached.
-        let sort = unsafe { Sort::of(value) };
-        match sort {
-            Sort::None => self.pen.raw(b"null"),
-            Sort::Dict => self.dict(value),
-            Sort::List => self.sequence(value, ffi::PyList_Size, ffi::PyList_GetItem),
-            Sort::Tuple => self.sequence(value, ffi::PyTuple_Size, ffi::PyTuple_GetItem),
-            Sort::Other => self.described(value),
-            scalar => match self.redacted(value) {
-                // SAFETY: the value is of this sort.
-                None => unsafe { self.scalar(scalar, value) },
-                Some(kept) => {
-                    // What the redaction answered is not redacted again.
-                    let redaction = self.redaction.take();
-                    self.walk(kept.as_ptr());
-                    self.redaction = redaction;
-                }
-            },
-        }
-    }
-
-    /// # Safety
-    /// `value` is of this sort.
-    unsafe fn scalar(&mut self, sort: Sort, value: *mut ffi::PyObject) {
-        // SAFETY: each function takes what the sort says the value is.
+        // SAFETY: a live object, and the interpreter is attached; each function takes what the object was
+        // found to be.
         unsafe {
-            match sort {
-                Sort::Text => self.text(value),
-                Sort::Int => self.int(value),
-                Sort::Float => self.pen.float(ffi::PyFloat_AsDouble(value)),
-                Sort::Bool => self.pen.boolean(value == ffi::Py_True()),
-                _ => {
-                    let data = ffi::PyBytes_AsString(value).cast::<u8>();
-                    let size = ffi::PyBytes_Size(value).unsigned_abs();
-                    self.pen.bytes(std::slice::from_raw_parts(data, size));
-                }
+            let kind = ffi::Py_TYPE(value);
+            let flags = ffi::PyType_GetFlags(kind);
+            if flags & ffi::Py_TPFLAGS_UNICODE_SUBCLASS != 0 {
+                self.scalar(value, Self::text);
+            } else if flags & ffi::Py_TPFLAGS_DICT_SUBCLASS != 0 {
+                self.dict(value);
+            } else if kind == &raw mut ffi::PyBool_Type {
+                let is_true = value == ffi::Py_True();
+                self.scalar(value, |walker, _| walker.pen.boolean(is_true));
+            } else if flags & ffi::Py_TPFLAGS_LONG_SUBCLASS != 0 {
+                self.scalar(value, Self::int);
+            } else if flags & ffi::Py_TPFLAGS_LIST_SUBCLASS != 0 {
+                self.sequence(value, ffi::PyList_Size, ffi::PyList_GetItem);
+            } else if value == ffi::Py_None() {
+                self.pen.raw(b"null");
+            } else if kind == &raw mut ffi::PyTuple_Type {
+                self.sequence(value, ffi::PyTuple_Size, ffi::PyTuple_GetItem);
+            } else if ffi::PyType_IsSubtype(kind, &raw mut ffi::PyFloat_Type) != 0 {
+                self.scalar(value, |walker, value| walker.pen.float(ffi::PyFloat_AsDouble(value)));
+            } else if flags & ffi::Py_TPFLAGS_BYTES_SUBCLASS != 0 {
+                let bytes = Borrowed::from_ptr(self.py, value).cast_unchecked::<PyBytes>();
+                self.scalar(value, |walker, _| walker.pen.bytes(bytes.as_bytes()));
+            } else {
+                self.described(value);
             }
         }
     }
 
-    /// # Safety
-    /// `value` is a `str`.
-    unsafe fn text(&mut self, value: *mut ffi::PyObject) {
-        let mut size: ffi::Py_ssize_t = 0;
-        // SAFETY: a str; the bytes live as long as it does and are UTF-8 by the function's contract.
-        unsafe {
-            let data = ffi::PyUnicode_AsUTF8AndSize(value, &raw mut size).cast::<u8>();
-            if !data.is_null() {
-                let bytes = std::slice::from_raw_parts(data, size.unsigned_abs());
-                return self.pen.text(std::str::from_utf8_unchecked(bytes));
-            }
-            ffi::PyErr_Clear();
-        }
-        // SAFETY: the caller holds `value`.
-        let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let bytes = value.call_method1("encode", ("utf-8", "surrogatepass"));
-        let text = bytes.and_then(|bytes| Ok(replace_surrogates(bytes.cast::<PyBytes>()?.as_bytes())));
-        self.pen.text(&text.unwrap_or_else(|error| unreadable(&value, &error)));
+    /// Writes a scalar, after the redaction where there is one.
+    #[inline]
+    fn scalar(
+        &mut self,
+        value: *mut ffi::PyObject,
+        write: impl FnOnce(&mut Self, *mut ffi::PyObject),
+    ) {
+        let Some(kept) = self.redacted(value) else { return write(self, value) };
+        // What the redaction answered is not redacted again.
+        let redaction = self.redaction.take();
+        self.walk(kept.as_ptr());
+        self.redaction = redaction;
     }
 
-    /// # Safety
-    /// `value` is an `int`.
-    unsafe fn int(&mut self, value: *mut ffi::PyObject) {
+    /// Writes a `str`; one with lone surrogates, which UTF-8 cannot carry, by its description.
+    fn text(&mut self, value: *mut ffi::PyObject) {
+        // SAFETY: a str, by who calls this.
+        let text = unsafe { Borrowed::from_ptr(self.py, value).cast_unchecked::<PyString>() };
+        // UTF-8 that is asked of a str stays with it as long as it lives: too much of a long one.
+        let is_long = text.len().is_ok_and(|length| length > LONG_TEXT_CHARACTERS);
+        if is_long && !text.call_method0("isascii").is_ok_and(|is| is.is_truthy().unwrap_or(false))
+        {
+            let bytes = text.encode_utf8().ok();
+            if let Some(Ok(text)) =
+                bytes.as_ref().map(|bytes| std::str::from_utf8(bytes.as_bytes()))
+            {
+                return self.pen.text(text);
+            }
+        } else if let Ok(text) = text.to_str() {
+            return self.pen.text(text);
+        }
+        self.described(value);
+    }
+
+    /// Writes an `int`.
+    fn int(&mut self, value: *mut ffi::PyObject) {
         let mut overflow = 0;
-        // SAFETY: an int.
+        // SAFETY: an int, by who calls this.
         let number = unsafe { ffi::PyLong_AsLongLongAndOverflow(value, &raw mut overflow) };
-        if overflow == 0 {
-            return self.pen.int(number);
-        }
-        // SAFETY: the caller holds `value`.
-        let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let int = self.py.get_type::<PyInt>();
-        let bits = int.call_method1("bit_length", (&value,)).and_then(|bits| bits.extract::<usize>());
-        let base = if bits.is_ok_and(|bits| bits <= DECIMAL_BITS) { 10 } else { 16 };
-        // SAFETY: an int, and the interpreter is attached.
-        let digits = unsafe {
-            Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_ToBase(value.as_ptr(), base))
-        };
-        let digits = digits.map(|digits| digits.to_string());
-        self.pen.text(&digits.unwrap_or_else(|error| unreadable(&value, &error)));
+        if overflow == 0 { self.pen.int(number) } else { self.described(value) }
     }
 
     /// Writes what stands for a value that is not plain.
@@ -181,7 +155,7 @@ impl<'py> Walker<'py> {
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
         if !self.pen.take_call() {
-            self.pen.marker(&format!("<{}>", type_name(&value)));
+            self.marker(&format!("<{}>", type_name(&value)));
         } else {
             let limit = self.pen.limits.value_bytes;
             let described = objects::describe(self.py).and_then(|tell| tell.call1((&value, limit)));
@@ -189,11 +163,18 @@ impl<'py> Walker<'py> {
                 Ok(described) => self.walk(described.as_ptr()),
                 Err(error) => {
                     self.note_interrupt(&error);
-                    self.pen.marker(&unreadable(&value, &error));
+                    let error = type_name(error.value(self.py));
+                    self.marker(&format!("<unreadable {}: {error}>", type_name(&value)));
                 }
             }
         }
         self.pen.leave();
+    }
+
+    /// Writes what stands for a value; it names a type, so that it passes the redaction.
+    fn marker(&mut self, text: &str) {
+        let text = PyString::new(self.py, text);
+        self.walk(text.as_ptr());
     }
 
     fn note_interrupt(&mut self, error: &PyErr) {
@@ -202,14 +183,14 @@ impl<'py> Walker<'py> {
 
     /// What the redaction wants written instead of `value`; `None` without one.
     fn redacted(&mut self, value: *mut ffi::PyObject) -> Option<Bound<'py, PyAny>> {
-        let redact = self.redaction?.0.bind(self.py);
+        let redact = self.redaction?.bind(self.py);
         let path = PyTuple::new(self.py, self.path.iter().map(|part| part.clone_ref(self.py)));
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
         let answer = path.and_then(|path| redact.call1((path, value)));
         Some(answer.unwrap_or_else(|error| {
             self.note_interrupt(&error);
-            self.recorder.redactions_failed.fetch_add(1, Ordering::Relaxed);
+            self.recorder.fail_redaction();
             PyString::new(self.py, "[redaction failed]").into_any()
         }))
     }
@@ -238,19 +219,26 @@ impl<'py> Walker<'py> {
             }
             // SAFETY: as above; the reference taken here is given back by `held`.
             let held = unsafe { Bound::from_borrowed_ptr(self.py, item(list, index)) };
-            self.step(|py| index.into_pyobject(py).map(|place| place.into_any().unbind()).ok());
-            self.walk(held.as_ptr());
-            self.path.pop();
+            self.at(|py| index.into_py_any(py), |walker| walker.walk(held.as_ptr()));
             index += 1;
         }
         self.pen.raw(b"]");
         self.pen.leave();
     }
 
-    /// Lengthens the path where somebody reads it.
-    fn step(&mut self, place: impl FnOnce(Python<'py>) -> Option<Py<PyAny>>) {
-        if self.redaction.is_some() {
-            self.path.push(place(self.py).unwrap_or_else(|| self.py.None()));
+    /// Runs `write` one step further down the path, where somebody reads the path.
+    fn at(
+        &mut self,
+        place: impl FnOnce(Python<'py>) -> PyResult<Py<PyAny>>,
+        write: impl FnOnce(&mut Self),
+    ) {
+        let is_read = self.redaction.is_some();
+        if is_read {
+            self.path.push(place(self.py).unwrap_or_else(|_| self.py.None()));
+        }
+        write(self);
+        if is_read {
+            self.path.pop();
         }
     }
 
@@ -302,63 +290,23 @@ impl<'py> Walker<'py> {
         is_first: &mut bool,
     ) {
         self.pen.comma(is_first);
-        self.step(|_| Some(key.clone().unbind()));
-        let start = self.pen.out.len();
-        self.walk(key.as_ptr());
-        self.pen.end_key(start);
-        self.walk(value.as_ptr());
-        self.path.pop();
+        let place = |_| Ok(key.clone().unbind());
+        self.at(place, |walker| {
+            let start = walker.pen.out.len();
+            walker.walk(key.as_ptr());
+            walker.pen.end_key(start);
+            walker.walk(value.as_ptr());
+        });
     }
 }
 
-impl Sort {
-    /// # Safety
-    /// `value` is a live object, and the interpreter is attached.
-    #[inline]
-    unsafe fn of(value: *mut ffi::PyObject) -> Self {
-        // SAFETY: as the caller says.
-        unsafe {
-            let kind = ffi::Py_TYPE(value);
-            if kind == &raw mut ffi::PyUnicode_Type {
-                return Self::Text;
-            } else if kind == &raw mut ffi::PyDict_Type {
-                return Self::Dict;
-            } else if kind == &raw mut ffi::PyLong_Type {
-                return Self::Int;
-            } else if kind == &raw mut ffi::PyFloat_Type {
-                return Self::Float;
-            } else if value == ffi::Py_None() {
-                return Self::None;
-            } else if kind == &raw mut ffi::PyBool_Type {
-                return Self::Bool;
-            } else if kind == &raw mut ffi::PyList_Type {
-                return Self::List;
-            } else if kind == &raw mut ffi::PyTuple_Type {
-                return Self::Tuple;
-            }
-            let flags = ffi::PyType_GetFlags(kind);
-            let is = |flag: u64| u64::from(flags) & flag != 0;
-            if is(ffi::Py_TPFLAGS_UNICODE_SUBCLASS.into()) {
-                Self::Text
-            } else if is(ffi::Py_TPFLAGS_LONG_SUBCLASS.into()) {
-                Self::Int
-            } else if is(ffi::Py_TPFLAGS_DICT_SUBCLASS.into()) {
-                Self::Dict
-            } else if is(ffi::Py_TPFLAGS_LIST_SUBCLASS.into()) {
-                Self::List
-            } else if is(ffi::Py_TPFLAGS_BYTES_SUBCLASS.into()) {
-                Self::Bytes
-            } else if ffi::PyType_IsSubtype(kind, &raw mut ffi::PyFloat_Type) != 0 {
-                Self::Float
-            } else {
-                Self::Other
-            }
-        }
-    }
-}
-
-impl Host for Walker<'_> {
+impl<'py> Host for Walker<'py> {
     type Object = Held;
+    type Context = Interpreter<'py>;
+
+    fn context(&self) -> Interpreter<'py> {
+        Interpreter(self.py)
+    }
 
     #[inline]
     fn pen(&mut self) -> &mut Pen {
@@ -379,17 +327,9 @@ impl Host for Walker<'_> {
         self.under(&[path], |walker| walker.items(mapping.0.as_ptr(), tells, is_first));
     }
 
-    fn text(&self, object: &Held) -> String {
-        name_text(object.0.bind(self.py)).to_string_lossy().into_owned()
-    }
-
     fn whole(&self, object: &Held) -> Option<i64> {
         let value = object.0.bind(self.py);
-        value.extract::<i64>().ok().or_else(|| {
-            let number = value.extract::<f64>().ok()?;
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-            (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
-        })
+        value.extract().ok().or_else(|| whole(value.extract().ok()?))
     }
 
     fn truth(&self, object: &Held) -> Option<bool> {
@@ -419,26 +359,31 @@ impl Host for Walker<'_> {
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
-        if self.is_interrupted {
-            // SAFETY: this only marks a signal as arrived; the interpreter is attached.
-            unsafe { ffi::PyErr_SetInterrupt() };
-        }
+        give_back(self.py, self.is_interrupted);
+    }
+}
+
+/// Lets a Ctrl-C that was swallowed reach the user's code after all.
+fn give_back(_py: Python<'_>, is_interrupted: bool) {
+    if is_interrupted {
+        // SAFETY: this only marks a signal as arrived; the interpreter is attached.
+        unsafe { ffi::PyErr_SetInterrupt() };
     }
 }
 
 /// A value as text: a str as it is, anything else by `str()`, or its type where that raises.
 pub(crate) fn name_text<'py>(value: &Bound<'py, PyAny>) -> Bound<'py, PyString> {
-    let type_only = || PyString::new(value.py(), &format!("<{}>", type_name(value)));
-    value.cast::<PyString>().map_or_else(|_| value.str().unwrap_or_else(|_| type_only()), Clone::clone)
+    if let Ok(text) = value.cast::<PyString>() {
+        return text.clone();
+    }
+    value.str().unwrap_or_else(|error| {
+        give_back(value.py(), error.is_instance_of::<PyKeyboardInterrupt>(value.py()));
+        PyString::new(value.py(), &format!("<{}>", type_name(value)))
+    })
 }
 
 /// The name of a value's real type, which no `__class__` of its own can disguise.
 pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
     let name = value.get_type().qualname();
     name.map_or_else(|_| String::from("object"), |name| name.to_string_lossy().into_owned())
-}
-
-/// The marker of a value whose reading raised `error`.
-fn unreadable(value: &Bound<'_, PyAny>, error: &PyErr) -> String {
-    format!("<unreadable {}: {}>", type_name(value), type_name(error.value(value.py())))
 }

@@ -2,49 +2,55 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
-use staso_sdk::{Annotation, DataType, Shown, Sort, SpanKind, SpanStatus};
+use pyo3::types::PyString;
+use staso_sdk::{Annotation, SpanKind, SpanStatus, recorder};
 
 use crate::objects;
 use crate::value::{Held, type_name};
 
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident($inner:ty), $parse:expr, $wanted:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy)]
-        pub(crate) struct $name(pub(crate) $inner);
+/// A kind as users write it: one of the six words in any letter case, or a `SpanKind`.
+#[derive(Clone, Copy)]
+pub(crate) struct KindWord(pub(crate) SpanKind);
 
-        impl FromPyObject<'_, '_> for $name {
-            type Error = PyErr;
+/// A status as users write it: one of the three words in any letter case, or a `SpanStatus`.
+#[derive(Clone, Copy)]
+pub(crate) struct StatusWord(pub(crate) SpanStatus);
 
-            fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-                let text = value.cast::<PyString>().ok();
-                let word = text.and_then(|text| text.to_str().ok().and_then($parse));
-                word.map(Self).ok_or_else(|| {
-                    PyValueError::new_err(format!(concat!($wanted, ", not {}"), shown(&value)))
-                })
-            }
-        }
-    };
+impl FromPyObject<'_, '_> for KindWord {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let wanted = "kind must be one of \"llm\", \"tool\", \"chain\", \"retriever\", \"agent\", \
+                      \"custom\" (or a SpanKind)";
+        word(&value, SpanKind::parse, wanted).map(Self)
+    }
 }
 
-word! {
-    /// A kind as users write it: one of the six words in any letter case, or a `SpanKind`.
-    KindWord(SpanKind), SpanKind::parse,
-    "kind must be one of \"llm\", \"tool\", \"chain\", \"retriever\", \"agent\", \"custom\" (or a \
-     SpanKind)"
+impl FromPyObject<'_, '_> for StatusWord {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let wanted = "status must be one of \"ok\", \"error\", \"timeout\" (or a SpanStatus)";
+        let parse = |text: &str| SpanStatus::parse(text).filter(|word| *word != SpanStatus::Unset);
+        word(&value, parse, wanted).map(Self)
+    }
 }
 
-word! {
-    /// A status as users write it: one of the three words in any letter case, or a `SpanStatus`.
-    StatusWord(SpanStatus),
-    |text| SpanStatus::parse(text).filter(|status| *status != SpanStatus::Unset),
-    "status must be one of \"ok\", \"error\", \"timeout\" (or a SpanStatus)"
+fn word<T>(
+    value: &Bound<'_, PyAny>,
+    parse: impl FnOnce(&str) -> Option<T>,
+    wanted: &str,
+) -> PyResult<T> {
+    let text = value.cast::<PyString>().ok();
+    let word = text.and_then(|text| parse(text.to_str().ok()?));
+    word.ok_or_else(|| PyValueError::new_err(format!("{wanted}, not {}", shown(value))))
 }
 
-impl KindWord {
-    /// The kind of a span that names none.
-    pub(crate) const CHAIN: Self = Self(SpanKind::Chain);
+/// What an exception that leaves a block says about the work in it.
+pub(crate) fn implied_status(raised: &Bound<'_, PyAny>) -> SpanStatus {
+    let status = objects::implied_status(raised.py()).and_then(|imply| imply.call1((raised,)));
+    let status = status.and_then(|status| status.extract::<StatusWord>());
+    status.map_or(SpanStatus::Error, |status| status.0)
 }
 
 /// What the user passed, short enough for a message.
@@ -53,49 +59,18 @@ pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
     text.unwrap_or_else(|_| type_name(value)).chars().take(80).collect()
 }
 
-/// A checked annotation; `None` for a number that is not finite, of which it is told once.
+/// A checked annotation; `None` for a number that is not finite, of which it was told once.
 pub(crate) fn annotation(
     name: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
     data_type: Option<&Bound<'_, PyAny>>,
     comment: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Option<Annotation<Held>>> {
-    let is_named = name.cast::<PyString>().is_ok_and(|name| name.len().is_ok_and(|n| n > 0));
-    let sort = match value {
-        value if value.is_instance_of::<PyBool>() => Sort::Truth,
-        value if value.is_instance_of::<PyString>() => Sort::Text,
-        value if value.is_instance_of::<PyInt>() => Sort::Number,
-        value if value.is_instance_of::<PyFloat>() => Sort::Number,
-        _ => Sort::Other,
-    };
-    let word = data_type.map(|word| word.extract::<String>().unwrap_or_default());
-    let number = (sort == Sort::Number).then(|| finite(value));
-    let kept = number.as_ref().and_then(Option::as_ref).unwrap_or(value);
-    let checked = Annotation::check(
-        (Held::of(name), is_named),
-        (Held::of(kept), sort),
-        DataType::parse(word.as_deref()),
-        comment.and_then(Held::some),
-        |what| match what {
-            Shown::Value => shown(value),
-            Shown::DataType => data_type.map(shown).unwrap_or_default(),
-        },
-    );
-    let annotation = checked.map_err(PyValueError::new_err)?;
-    if number.is_some_and(|number| number.is_none()) {
-        let message = "an annotation was left out: its number is not finite";
-        objects::warn(value.py(), "annotation", message);
+    let checked = objects::check_annotation(name.py())?.call1((name, value, data_type))?;
+    let Some((value, word)) = checked.extract::<Option<(Bound<'_, PyAny>, String)>>()? else {
+        recorder::active().inspect(|recorder| recorder.leave_out_annotation());
         return Ok(None);
-    }
-    Ok(Some(annotation))
-}
-
-/// The number that a score is kept as: an int beyond 64 bits would be kept as text, and text is not a
-/// score.
-fn finite<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    if value.is_instance_of::<PyInt>() && value.extract::<i64>().is_ok() {
-        return Some(value.clone());
-    }
-    let number = value.extract::<f64>().ok().filter(|number| number.is_finite())?;
-    Some(PyFloat::new(value.py(), number).into_any())
+    };
+    let (name, value, comment) = (Held::of(name), Held::of(&value), comment.and_then(Held::some));
+    Ok(Annotation::new(name, value, &word, comment))
 }

@@ -8,7 +8,6 @@ the network.
 from __future__ import annotations
 
 from ._core import (
-    Conversation,
     Span,
     __version__,
     current_span,
@@ -19,7 +18,8 @@ from ._core import (
 from ._internal.decorators import agent, tool, trace
 from ._internal.kinds import AnnotationDataType, DeliveryFailureKind, SpanKind, SpanStatus
 from ._internal.lifecycle import aflush, flush, get_client, init, shutdown
-from ._internal.propagation import bind, conversation, extract, inject
+from ._internal.conversations import Conversation, conversation
+from ._internal.propagation import bind, extract, inject
 from .annotation import annotate
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package

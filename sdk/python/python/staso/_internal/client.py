@@ -85,7 +85,7 @@ class Client:
 
     def shutdown(self, timeout: float = 5.0) -> DeliveryReport:
         """Flush, then record nothing more."""
-        return self._report(self._engine.shutdown(timeout))
+        return self._report(self._engine.shutdown(timeout, False))
 
     def stats(self) -> dict[str, int]:
         """Every counter since the start, refusals and evictions included."""
@@ -93,7 +93,7 @@ class Client:
         return self._engine.stats()
 
     def _shutdown_at_exit(self) -> None:
-        self._engine.shutdown_at_exit(2.0)
+        self._engine.shutdown(2.0, True)
         relay_messages()
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 
 _FRAMES = 100
@@ -39,3 +40,15 @@ def _stack(exc: BaseException) -> str | None:
 def _clean(text: str) -> str:
     """Replace each lone surrogate, which no UTF-8 can carry, by one U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def implied_status(exc: object) -> str:
+    """Tell what an exception that leaves a block says about the work in it."""
+    if isinstance(exc, GeneratorExit):
+        return "ok"
+    if isinstance(exc, SystemExit):
+        return "ok" if exc.code is None or exc.code == 0 else "error"
+    # Until Python 3.11 asyncio's time-out was a class of its own; who raised it has imported it.
+    asyncio = sys.modules.get("asyncio.exceptions")
+    late = (TimeoutError, asyncio.TimeoutError) if asyncio else TimeoutError
+    return "timeout" if isinstance(exc, late) else "error"

@@ -1,4 +1,4 @@
-"""Where we are, carried elsewhere: conversations, threads, other processes.
+"""Where we are, carried elsewhere: threads, other processes.
 
 Only Staso's own place in the tree travels, never the program's other context variables.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 
-from .._core import Conversation, current_entry, current_ids, fresh_uuid, swap_entry
+from .._core import current_entry, current_ids, swap_entry
+from .conversations import Conversation
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
 
 _TRACEPARENT = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 _SESSION, _USER = "staso.session_id", "staso.user_id"
-
-
-def conversation(conversation_id: object = None, *, user_id: object = None) -> Conversation:
-    """Group the spans of a block as one conversation; without an id, a fresh one."""
-    session = fresh_uuid() if conversation_id is None else _text(conversation_id)
-    return Conversation(session, None if user_id is None else _text(user_id))
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - an id's __str__ may do anything, and we never raise
-        return f"<{type(value).__name__}>"
 
 
 def bind(fn: F) -> F:

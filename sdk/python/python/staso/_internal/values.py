@@ -14,6 +14,7 @@ from typing import Any
 
 # How much of a large table or array is shown.
 _ARRAY_ITEMS = 10_000
+_DECIMAL_BITS = 4_096
 _TABLE_ROWS = 100
 
 # Packages whose objects may fetch, compute or synchronise when looked into: type and shape only.
@@ -113,6 +114,17 @@ def _pandas(value: Any, cls: type, max_bytes: int) -> Any:
     return described
 
 
+def _wide_int(value: Any, max_bytes: int) -> str:
+    # Only those beyond 64 bits come here. Decimal takes quadratic time: the widest are in base 16.
+    text = int.__repr__(value) if int.bit_length(value) <= _DECIMAL_BITS else hex(int(value))
+    return _text(text, max_bytes)
+
+
+def _without_surrogates(value: Any, max_bytes: int) -> str:
+    # Only those that UTF-8 cannot carry come here: each lone surrogate becomes one U+FFFD.
+    return str.encode(value, "utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _as_str(value: Any, max_bytes: int) -> str:
     return _text(str(value), max_bytes)
 
@@ -158,6 +170,8 @@ def _plain(convert: Callable[[Any], Any]) -> Describer:
 # Subclasses of str, int, float, dict, list and bytes never come here: the walker reads what they
 # hold by the plain type's own functions.
 _BUILTIN: dict[type, Describer] = {
+    int: _wide_int,
+    str: _without_surrogates,
     tuple: _as_tuple,
     bytearray: _plain(bytes),
     memoryview: _as_memory,

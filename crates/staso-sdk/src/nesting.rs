@@ -1,0 +1,437 @@
+//! Where we are: which span or conversation is the innermost, whatever the language keeps it in.
+//!
+//! A language has one variable that follows its threads and tasks (a [`Context`]). It holds the innermost
+//! entry; each entry has a [`Node`] that knows the entry it replaced. Entries are taken out by identity,
+//! so that code which closes things in another context or in another order gets no error, at worst
+//! another parent. The token of an entry is the proof that we are in the context it was put into, and not
+//! in a copy: the variable can be reset by it only there. So an entry that is over is passed over where it
+//! was put, and stays the parent in the contexts that were copied from there.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use staso_model::{SpanKind, SpanStatus};
+
+use crate::annotation::Annotation;
+use crate::held::Held;
+use crate::host::{Host, Object};
+use crate::life::{Life, Phase, Place, ToldHead};
+use crate::record::{SpanContext, Surroundings};
+use crate::recorder::{self, Recorder};
+use crate::report::Enqueued;
+
+/// A language's variable, and its objects that are entries in it.
+pub trait Context: Copy {
+    /// What the language holds.
+    type Object: Object;
+
+    /// The innermost entry, as it stands.
+    fn current(self) -> Option<Self::Object>;
+
+    /// Makes `entry` the innermost one; answers the token of that.
+    fn set(self, entry: Option<&Self::Object>) -> Option<Self::Object>;
+
+    /// Puts back what stood there before the token's entry, once; false in any other context.
+    fn reset(self, token: &Self::Object) -> bool;
+
+    /// The node of an entry; `None` for an object that is no entry.
+    fn node<'o>(self, entry: &'o Self::Object) -> Option<&'o Node<Self::Object>>
+    where
+        Self: 'o;
+
+    /// The same object once more.
+    fn hold(self, object: &Self::Object) -> Self::Object;
+
+    /// An object as text: as it is, or as the language shows it.
+    fn text<'o>(self, object: &'o Self::Object) -> Cow<'o, str>
+    where
+        Self: 'o;
+}
+
+/// A span or a conversation, with its place among the others. Its lock is held only for moves and copies:
+/// no code of the program runs under it.
+#[derive(Debug)]
+pub struct Node<O> {
+    state: Mutex<State<O>>,
+}
+
+/// What a node guards.
+#[derive(Debug)]
+pub struct State<O> {
+    what: What<O>,
+    /// The entry this one replaced.
+    previous: Option<O>,
+    /// Proves the context it was put into; gone when it ended there, in order.
+    token: Option<O>,
+}
+
+#[derive(Debug)]
+enum What<O> {
+    Span(Life<O>),
+    Scope { remote: Option<Place>, surroundings: Arc<Surroundings>, is_over: bool },
+}
+
+impl<O: Object> Node<O> {
+    /// A span that has not begun.
+    pub fn span(name: O, kind: SpanKind, held: Option<Box<Held<O>>>) -> Self {
+        Self::new(What::Span(Life::new(name, kind, held)))
+    }
+
+    /// A block whose spans share a conversation, a user, or a parent from another process, set up for
+    /// here; `None` where nothing records.
+    pub fn scope<C: Context<Object = O>>(
+        context: C,
+        (session_id, user_id): (Option<&str>, Option<&str>),
+        remote: Option<Place>,
+    ) -> Option<Self> {
+        let recorder = recorder::active()?;
+        let (_, outside) = surroundings(context, innermost(context).as_ref());
+        let outside = &outside.as_ref().unwrap_or(&recorder.surroundings).context;
+        let inside = SpanContext {
+            session_id: session_id.map(str::to_owned).or_else(|| outside.session_id.clone()),
+            user_id: user_id.map(str::to_owned).or_else(|| outside.user_id.clone()),
+            ..outside.clone()
+        };
+        let surroundings = Surroundings::new(inside, recorder.limits.value_bytes);
+        Some(Self::new(What::Scope { remote, surroundings, is_over: false }))
+    }
+
+    fn new(what: What<O>) -> Self {
+        Self { state: Mutex::new(State { what, previous: None, token: None }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<O>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the span, where it is one.
+    #[inline]
+    pub fn life<T>(&self, look: impl FnOnce(&mut Life<O>) -> T) -> Option<T> {
+        match &mut self.lock().what {
+            What::Span(life) => Some(look(life)),
+            What::Scope { .. } => None,
+        }
+    }
+
+    /// Runs `change` on what a span that has not ended holds; what it returns (often an old value) is
+    /// dropped by the caller, outside the lock.
+    #[inline]
+    pub fn change<T>(&self, change: impl FnOnce(&mut Held<O>) -> T) -> Option<T> {
+        self.life(|life| life.change().map(change)).flatten()
+    }
+
+    /// Visits every object it holds, for a garbage collector; nothing while somebody works on it.
+    pub fn visit<E>(&self, mut visit: impl FnMut(&O) -> Result<(), E>) -> Result<(), E> {
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        if let What::Span(life) = &state.what {
+            life.held().map_or(Ok(()), |held| held.objects().try_for_each(&mut visit))?;
+        }
+        state.previous.iter().chain(&state.token).try_for_each(visit)
+    }
+
+    /// Lets go of every object that can be part of a cycle; the answer is dropped outside the lock.
+    pub fn let_go(&self) -> impl Drop + use<O> {
+        let mut state = self.lock();
+        let held = match &mut state.what {
+            What::Span(life) => life.let_go(),
+            What::Scope { .. } => None,
+        };
+        LetGo(held, state.previous.take(), state.token.take())
+    }
+
+    /// For an entry that is over and to be passed over here: the one outside it.
+    #[expect(clippy::option_option, reason = "the entry outside may itself be none")]
+    fn passed_over<C: Context<Object = O>>(&self, context: C) -> Option<Option<O>> {
+        let mut token = {
+            let mut state = self.lock();
+            let is_over = match &state.what {
+                What::Span(life) => life.phase() == Phase::Ended,
+                What::Scope { is_over, .. } => *is_over,
+            };
+            if !is_over {
+                return None;
+            }
+            state.token.take()?
+        };
+        let is_passed_over = is_home(context, &mut token);
+        let mut state = self.lock();
+        state.token = Some(token);
+        is_passed_over.then(|| state.previous.as_ref().map(|entry| context.hold(entry)))
+    }
+
+    /// Takes the entry of this node out of the variable, or arranges that it is passed over.
+    #[inline]
+    fn leave<C: Context<Object = O>>(
+        &self,
+        context: C,
+        entry: &O,
+        token: Option<O>,
+        previous: Option<O>,
+    ) {
+        if let Some(token) = take_out(context, entry, token, previous.as_ref()) {
+            // Found again by those who come here later: they need to know the way outwards. Whoever
+            // ended out of order keeps no other that did.
+            let outside = skip_over(context, previous);
+            let mut state = self.lock();
+            (state.token, state.previous) = (Some(token), outside);
+        }
+    }
+}
+
+struct LetGo<O>(Option<Box<Held<O>>>, Option<O>, Option<O>);
+
+impl<O> Drop for LetGo<O> {
+    fn drop(&mut self) {
+        drop((self.0.take(), self.1.take(), self.2.take()));
+    }
+}
+
+/// Begins a span here and now. `host` is asked for only where a redaction has to see the span's head.
+#[inline]
+pub fn start<H: Host>(
+    context: H::Context,
+    entry: &H::Object,
+    node: &Node<H::Object>,
+    host: impl FnOnce(&'static Recorder) -> H,
+) {
+    let Some(recorder) = recorder::in_force() else {
+        node.life(Life::begin_unrecorded);
+        return;
+    };
+    let outside = innermost(context);
+    let (parent, around) = surroundings(context, outside.as_ref());
+    let told = if recorder.is_redacting() {
+        told_head(&mut host(recorder), node, recorder, &around)
+    } else {
+        None
+    };
+    let token = context.set(Some(entry));
+    let mut state = node.lock();
+    match &mut state.what {
+        What::Span(life) if life.phase() == Phase::New => {
+            life.begin(context, recorder, parent, around, told);
+            (state.previous, state.token) = (outside, token);
+        }
+        // It is open already, or over: entering it once more changes nothing.
+        _ => {
+            drop(state);
+            take_out(context, entry, token, outside.as_ref());
+        }
+    }
+}
+
+#[cold]
+fn told_head<H: Host>(
+    host: &mut H,
+    node: &Node<H::Object>,
+    recorder: &'static Recorder,
+    around: &Option<Arc<Surroundings>>,
+) -> Option<ToldHead> {
+    let outside = around.as_ref().unwrap_or(&recorder.surroundings);
+    let (name, kind, template) = node.life(|life| {
+        let template = life.held().and_then(|held| held.template.clone());
+        (host.context().hold(&life.name), life.kind, template)
+    })?;
+    let limit = recorder.limits.value_bytes;
+    let own = template.map(|template| template.surroundings(Arc::clone(outside), limit));
+    let around = &own.as_ref().unwrap_or(outside).context;
+    let name = host.context().text(&name).into_owned();
+    Some(ToldHead::of(host, recorder, (Cow::Owned(name), kind), around))
+}
+
+/// Ends a span, `raised` being the exception that left its block and what it implies.
+#[inline]
+pub fn close<H: Host>(
+    context: H::Context,
+    entry: &H::Object,
+    node: &Node<H::Object>,
+    raised: Option<(H::Object, SpanStatus)>,
+    host: impl FnOnce(&'static Recorder) -> H,
+) -> Enqueued {
+    let (ended, name, previous, token) = {
+        let mut state = node.lock();
+        let State { what: What::Span(life), previous, token } = &mut *state else {
+            return Enqueued::ACCEPTED;
+        };
+        let Some(ended) = life.end() else { return life.answer() };
+        (ended, context.hold(&life.name), previous.take(), token.take())
+    };
+    let mut ended = ended;
+    let recorder = ended.recorder();
+    let parent = raised.as_ref().and_then(|_| span_at(context, previous.as_ref()));
+    node.leave(context, entry, token, previous);
+    let Some(recorder) = recorder else {
+        return node.life(|life| life.answer()).unwrap_or(Enqueued::ACCEPTED);
+    };
+    let mut host = host(recorder);
+    if let Some((raised, implied)) = raised {
+        ended.leaves_with(&mut host, &raised, implied);
+        if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
+            drop(parent.change(|held| held.child_told(raised)));
+        }
+    }
+    let answer = ended.record(&mut host, recorder, context.text(&name));
+    node.life(|life| life.settle(ended.status(), answer));
+    answer
+}
+
+/// The program records an exception on a span itself: it ends in error, unless the program says more.
+pub fn record_exception<H: Host>(
+    node: &Node<H::Object>,
+    raised: H::Object,
+    host: impl FnOnce(&'static Recorder) -> H,
+) {
+    let is_told = node.change(|held| held.has_told(&raised));
+    let own =
+        node.life(|life| life.identity().map(|own| (own.recorder, own.place.clock))).flatten();
+    if let (Some((recorder, clock)), Some(is_told)) = (own, is_told) {
+        let told = host(recorder).describe(&raised, !is_told);
+        let time_ns = recorder.now_ns(&clock);
+        drop(node.change(|held| held.record(raised, told, time_ns)));
+    }
+    node.life(|life| life.force(SpanStatus::Error));
+}
+
+/// Annotates a span. While it is open, annotations wait: they are recorded after the span they speak of.
+/// False for a span that nothing records.
+pub fn annotate<H: Host>(
+    node: &Node<H::Object>,
+    annotation: Annotation<H::Object>,
+    host: impl FnOnce(&'static Recorder) -> H,
+) -> bool {
+    let own = node.life(|life| life.identity().map(|own| (own.recorder, own.place))).flatten();
+    let Some((recorder, place)) = own else { return false };
+    let mut annotation = Some(annotation);
+    node.change(|held| held.annotations.extend(annotation.take()));
+    if let Some(late) = annotation {
+        late.record(&mut host(recorder), recorder, &place.trace_id, Some(&place.span_id));
+    }
+    true
+}
+
+/// Puts a scope's entry into the variable.
+pub fn enter<C: Context>(context: C, entry: &C::Object, node: &Node<C::Object>) {
+    let outside = innermost(context);
+    let token = context.set(Some(entry));
+    let mut state = node.lock();
+    (state.previous, state.token) = (outside, token);
+}
+
+/// Takes a scope's entry out.
+pub fn exit<C: Context>(context: C, entry: &C::Object, node: &Node<C::Object>) {
+    let (token, previous) = {
+        let mut state = node.lock();
+        if let What::Scope { is_over, .. } = &mut state.what {
+            *is_over = true;
+        }
+        (state.token.take(), state.previous.take())
+    };
+    node.leave(context, entry, token, previous);
+}
+
+/// The innermost entry that new spans hang under; what is passed over on the way is taken out.
+#[inline]
+pub fn innermost<C: Context>(context: C) -> Option<C::Object> {
+    let found = context.current()?;
+    let address = found.address();
+    let kept = skip_over(context, Some(found));
+    if kept.as_ref().map(Object::address) != Some(address) {
+        context.set(kept.as_ref());
+    }
+    kept
+}
+
+/// The span or remote parent that a span opened at `entry` hangs under, and what it belongs to.
+#[inline]
+pub fn surroundings<C: Context>(
+    context: C,
+    entry: Option<&C::Object>,
+) -> (Option<Place>, Option<Arc<Surroundings>>) {
+    let mut inner = None;
+    let mut entry = entry.map(|entry| context.hold(entry));
+    while let Some(node) = entry.as_ref().and_then(|entry| context.node(entry)) {
+        let state = node.lock();
+        let previous = match &state.what {
+            What::Span(life) => {
+                let own = life.identity();
+                let (place, around) =
+                    own.map(|own| (own.place, Arc::clone(&own.surroundings))).unzip();
+                return (place, inner.or(around));
+            }
+            What::Scope { remote, surroundings, .. } => {
+                inner.get_or_insert_with(|| Arc::clone(surroundings));
+                if remote.is_some() {
+                    return (*remote, inner);
+                }
+                state.previous.as_ref().map(|entry| context.hold(entry))
+            }
+        };
+        drop(state);
+        entry = skip_over(context, previous);
+    }
+    (None, inner)
+}
+
+/// The first span from `entry` on outwards.
+pub fn span_at<C: Context>(context: C, entry: Option<&C::Object>) -> Option<C::Object> {
+    let mut entry = entry.map(|entry| context.hold(entry));
+    while let Some(found) = entry {
+        let state = context.node(&found)?.lock();
+        let What::Scope { .. } = state.what else {
+            drop(state);
+            return Some(found);
+        };
+        let previous = state.previous.as_ref().map(|entry| context.hold(entry));
+        drop(state);
+        entry = skip_over(context, previous);
+    }
+    None
+}
+
+/// The first entry, from `entry` on outwards, that is not over and to be passed over here.
+#[inline]
+fn skip_over<C: Context>(context: C, mut entry: Option<C::Object>) -> Option<C::Object> {
+    while let Some(found) = &entry {
+        let passed_over = context.node(found).and_then(|node| node.passed_over(context));
+        let Some(previous) = passed_over else { return entry };
+        entry = previous;
+    }
+    None
+}
+
+/// Takes `entry` out, if it is the innermost one. Answers its token where others may still find it here:
+/// it was not the innermost, or this is not its own context.
+#[inline]
+fn take_out<C: Context>(
+    context: C,
+    entry: &C::Object,
+    token: Option<C::Object>,
+    previous: Option<&C::Object>,
+) -> Option<C::Object> {
+    if context.current().is_none_or(|innermost| innermost.address() != entry.address()) {
+        return token.map(|mut token| {
+            is_home(context, &mut token);
+            token
+        });
+    }
+    let token = token.filter(|token| !context.reset(token));
+    let outside = skip_over(context, previous.map(|entry| context.hold(entry)));
+    let is_as_before = outside.as_ref().map(Object::address) == previous.map(Object::address);
+    if token.is_some() || !is_as_before {
+        context.set(outside.as_ref());
+    }
+    token
+}
+
+/// Whether we are in the context of this token. A token serves once: what takes its place is put there, and
+/// holds on to no entry, as the first one does to the entry outside.
+fn is_home<C: Context>(context: C, token: &mut C::Object) -> bool {
+    let entry = context.current();
+    context.reset(token) && {
+        context.set(None);
+        if let Some(fresh) = context.set(entry.as_ref()) {
+            *token = fresh;
+        }
+        true
+    }
+}
