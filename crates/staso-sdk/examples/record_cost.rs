@@ -4,10 +4,8 @@
 //! Run with `cargo run --release -p staso-sdk --example record_cost`.
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use std::sync::Arc;
-
 use anyhow::Result;
-use staso_sdk::record::{SpanContext, SpanHead};
+use staso_sdk::record::SpanHead;
 use staso_sdk::{Config, JournalChoice, Overrides, SpanKind, clock, ids};
 
 const RUNS: usize = 7;
@@ -19,24 +17,23 @@ fn main() -> Result<()> {
         journal: Some(JournalChoice::At(dir.path().to_owned())),
         ..Overrides::default()
     };
-    let client = staso_sdk::init(Config::resolve(&overrides, &|_| None)?);
-    let head = Arc::new(SpanHead {
+    let client = staso_sdk::init(&Config::resolve(&overrides, &|_| None)?);
+    let head = SpanHead {
         trace_id: ids::trace_id(),
         span_id: ids::span_id(),
         parent_span_id: None,
         name: "span".into(),
         kind: SpanKind::Chain,
         start_ns: clock::wall_ns(),
-        context: Arc::new(SpanContext::default()),
+        surroundings: Default::default(),
         input: None,
-        attributes: None,
-    });
+    };
     println!("{:>24} {:>10} {:>10} {:>10}", "what", "min ns", "median ns", "max ns");
     print("new span id", || {
         std::hint::black_box(ids::span_id());
     });
     print("open and close", || {
-        let token = client.open_span(Arc::clone(&head), clock::mono_ns());
+        let token = client.open_span(head.clone(), clock::mono_ns());
         client.close_span(token);
     });
     print("empty span from Rust", || drop(staso_sdk::span("empty").start()));

@@ -133,18 +133,16 @@ fn variable(py: Python<'_>) -> PyResult<&'static Variable> {
 
 #[cfg(unix)]
 fn functions() -> Option<Functions> {
-    let find = |name: &std::ffi::CStr| {
-        // SAFETY: plain look-up among the loaded libraries by a name that ends with null.
-        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-        (!found.is_null()).then_some(found)
-    };
-    let (get, set) = (find(c"PyContextVar_Get")?, find(c"PyContextVar_Set")?);
-    let reset = find(c"PyContextVar_Reset")?;
-    // SAFETY: the functions of these names have these signatures in every CPython since 3.7.1.
-    unsafe {
-        use std::mem::transmute;
-        Some(Functions { get: transmute(get), set: transmute(set), reset: transmute(reset) })
+    fn find<F>(name: &std::ffi::CStr) -> Option<F> {
+        // SAFETY: plain look-up among the loaded libraries by a name that ends with null. The functions of
+        // these names have had the signatures of `Functions` in every CPython since 3.7.1.
+        unsafe {
+            let found = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr());
+            (!found.is_null()).then(|| std::mem::transmute_copy(&found))
+        }
     }
+    let (get, set) = (find(c"PyContextVar_Get")?, find(c"PyContextVar_Set")?);
+    Some(Functions { get, set, reset: find(c"PyContextVar_Reset")? })
 }
 
 #[cfg(not(unix))]

@@ -62,13 +62,13 @@ fn swap_entry<'py>(py: Python<'py>, entry: Option<Bound<'py, PyAny>>) -> Option<
     replaced
 }
 
-/// `(trace id, span id, is kept, session id, user id)` of where we are, for another process.
+/// `(trace id, span id, is kept, [session id, user id])` of where we are, for another process.
 #[pyfunction]
-fn current_ids(py: Python<'_>) -> Option<(String, String, bool, Option<String>, Option<String>)> {
+fn current_ids(py: Python<'_>) -> Option<(String, String, bool, [Option<String>; 2])> {
     let context = Interpreter(py);
     let (place, around) = nesting::surroundings(context, nesting::innermost(context).as_ref());
     let (ids, SpanContext { session_id, user_id, .. }) = (place?.to_w3c(), around?.context.clone());
-    Some((ids.0, ids.1, place?.is_kept, session_id, user_id))
+    Some((ids.0, ids.1, place?.is_kept, [session_id, user_id]))
 }
 
 /// A score or label on a trace named by its id, or on one span of it.

@@ -14,7 +14,7 @@ fn guards_record_what_happened() {
     drop(nothing);
 
     let (home, peer) = (tempfile::tempdir().unwrap(), Peer::start(true));
-    let client = staso_sdk::init(config(home.path(), Some(&peer.url)));
+    let client = staso_sdk::init(&config(home.path(), Some(&peer.url)));
     {
         let mut turn = staso_sdk::span("turn").kind(SpanKind::Agent).start();
         turn.set_input(&json!({"q": "?"})).set_metadata("n", &1).set_metadata("n", &2);
@@ -30,7 +30,7 @@ fn guards_record_what_happened() {
         std::panic::resume_unwind(Box::new("no"));
     });
     assert!(panicked.is_err());
-    let second = staso_sdk::init(config(home.path(), Some(&peer.url)));
+    let second = staso_sdk::init(&config(home.path(), Some(&peer.url)));
     assert!(!client.is_open());
     drop(staso_sdk::span("after").start());
     assert!(second.shutdown(LONG).ok(false));

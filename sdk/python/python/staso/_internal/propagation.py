@@ -47,7 +47,7 @@ def inject(headers: MutableMapping[str, str], baggage: bool = False) -> None:
     ids = current_ids()
     if ids is None:
         return
-    trace_id, span_id, is_kept, session_id, user_id = ids
+    trace_id, span_id, is_kept, (session_id, user_id) = ids
     headers["traceparent"] = f"00-{trace_id}-{span_id}-{'01' if is_kept else '00'}"
     if baggage:
         from urllib.parse import quote
