@@ -9,6 +9,7 @@ use crate::support::{LONG, config};
 /// One test, because `init` is for the whole program.
 #[test]
 fn guards_record_what_happened() {
+    let _alone = crate::tape::alone();
     let nothing = staso_sdk::span("before init").start();
     assert!(nothing.trace_id().is_none());
     drop(nothing);
@@ -34,6 +35,7 @@ fn guards_record_what_happened() {
     assert!(!client.is_open());
     drop(staso_sdk::span("after").start());
     assert!(second.shutdown(LONG).ok(false));
+    staso_sdk::recorder::uninstall();
 
     let found: Vec<_> = peer.batches().iter().flat_map(|batch| spans(&batch.body)).collect();
     let named = |name: &str| found.iter().find(|span| span["name"] == name).unwrap();
