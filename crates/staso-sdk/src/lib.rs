@@ -68,3 +68,8 @@ pub use spans::{
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
 pub use template::Template;
+
+/// The guide's programs are tested as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/rust.md")]
+struct Guide;

@@ -136,18 +136,18 @@ pub fn span(name: impl Into<SmolStr>) -> SpanBuilder {
     SpanBuilder { name: name.into(), kind: SpanKind::Chain }
 }
 
-/// The innermost open span of this thread or task.
+/// A handle on the innermost open span of this thread or task. Where there is none, what is said to the
+/// handle goes nowhere.
 ///
 /// ```
-/// if let Some(span) = staso_sdk::current() {
-///     span.set_metadata("cache", &"hit");
-/// }
+/// staso_sdk::current().set_metadata("cache", &"hit");
+/// assert!(!staso_sdk::current().is_recording()); // no span is open here
 /// ```
 #[must_use]
-pub fn current() -> Option<Span> {
+pub fn current() -> Span {
     let innermost = nesting::innermost(Thread);
-    let node = nesting::span_at(Thread, innermost.as_ref())?.into_entry()?;
-    Some(Span { node: Some(node) })
+    let found = nesting::span_at(Thread, innermost.as_ref());
+    Span { node: found.and_then(Value::into_entry) }
 }
 
 /// Makes `work` run where we are now, in whatever thread it is called.

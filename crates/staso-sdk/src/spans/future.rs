@@ -32,9 +32,7 @@ pub trait Instrument: Future + Sized {
     ///
     /// # tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(async {
     /// let search = async {
-    ///     if let Some(span) = staso_sdk::current() {
-    ///         span.set_output(&["a", "b"]);
-    ///     }
+    ///     staso_sdk::current().set_output(&["a", "b"]);
     /// };
     /// let span = staso_sdk::span("search").kind(SpanKind::Tool);
     /// tokio::spawn(search.instrument(span)).await.unwrap();
