@@ -190,7 +190,8 @@ impl Journal {
             intake.ahead.low_mark = u64::MAX;
             self.wants_room.store(true, Ordering::Relaxed);
         }
-        self.appended.fetch_add(1, Ordering::Release);
+        // Only the holder of the lock writes this.
+        self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
         Ok(())
     }
 

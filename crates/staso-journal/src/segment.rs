@@ -122,7 +122,9 @@ impl Inlet {
             .put(&self.live.file, self.tail, head, payload)
             .map_err(JournalError::io(&self.live.path))?;
         self.tail += frame::framed_len(payload.len()) as u64;
-        self.live.appended.fetch_add(1, Ordering::Relaxed);
+        // The inlet is the one that counts.
+        let appended = self.live.appended.load(Ordering::Relaxed) + 1;
+        self.live.appended.store(appended, Ordering::Relaxed);
         self.live.tail.store(self.tail, Ordering::Release);
         Ok(())
     }

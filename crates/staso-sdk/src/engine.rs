@@ -76,7 +76,7 @@ impl Engine {
         Self {
             stamp: crate::record::stamp(process_id, config.sample_rate, config.capture),
             queue: Queue::new(config.max_queue_size),
-            wake: Wake::new(config.batch_size as u64),
+            wake: Wake::new(config.batch_size as u64, journal.is_some()),
             config,
             process_id,
             generation: crate::fork::process_generation(),

@@ -22,18 +22,6 @@ static ESCAPES: [u8; 256] = {
     table
 };
 
-/// The numbers 00 to 99, two digits each.
-static PAIRS: [u8; 200] = {
-    let mut table = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        table[number * 2] = b'0' + (number / 10) as u8;
-        table[number * 2 + 1] = b'0' + (number % 10) as u8;
-        number += 1;
-    }
-    table
-};
-
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A string with its quotes.
@@ -60,28 +48,13 @@ pub fn write_str_lossy_utf8(out: &mut Vec<u8>, bytes: &[u8]) {
 /// A signed integer.
 #[inline]
 pub fn write_i64(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    write_u64(out, value.unsigned_abs());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// An unsigned integer, two digits at a time.
+/// An unsigned integer.
 #[inline]
-pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while value >= 10 {
-        at -= 2;
-        let pair = usize::from((value % 100) as u8) * 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-        value /= 100;
-    }
-    if value > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
+pub fn write_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A float in its shortest form that reads back the same; `null` for what JSON cannot say.

@@ -44,8 +44,15 @@ pub struct Pen {
     calls_left: u32,
 }
 
+/// The buffers of a thread, between two records.
+#[derive(Default)]
+struct Kept {
+    out: Vec<u8>,
+    above: Vec<usize>,
+}
+
 thread_local! {
-    static KEPT: Cell<(Vec<u8>, Vec<usize>)> = const { Cell::new((Vec::new(), Vec::new())) };
+    static KEPT: Cell<Kept> = const { Cell::new(Kept { out: Vec::new(), above: Vec::new() }) };
     static IN_USE: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -63,7 +70,7 @@ impl Pen {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         IN_USE.set(IN_USE.get() + 1);
-        let (out, above) = KEPT.take();
+        let Kept { out, above } = KEPT.take();
         Self { out, limits, above, calls_left: CALLS_PER_SPAN }
     }
 
@@ -207,7 +214,8 @@ impl Drop for Pen {
         if self.out.capacity() <= KEPT_BYTES {
             self.out.clear();
             self.above.clear();
-            KEPT.set((std::mem::take(&mut self.out), std::mem::take(&mut self.above)));
+            let (out, above) = (std::mem::take(&mut self.out), std::mem::take(&mut self.above));
+            KEPT.set(Kept { out, above });
         }
     }
 }
