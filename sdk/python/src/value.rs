@@ -9,7 +9,7 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
-use staso_sdk::pen::{Pen, whole};
+use staso_sdk::pen::{Call, Pen, whole};
 use staso_sdk::{Described, Host, Object, Recorder};
 
 use crate::context::Interpreter;
@@ -154,9 +154,7 @@ impl<'py> Walker<'py> {
         }
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        if !self.pen.take_call() {
-            self.marker(&format!("<{}>", type_name(&value)));
-        } else {
+        if let Some(_call) = self.pen.take_call() {
             let limit = self.pen.limits.value_bytes;
             let described = objects::describe(self.py).and_then(|tell| tell.call1((&value, limit)));
             match described {
@@ -167,6 +165,8 @@ impl<'py> Walker<'py> {
                     self.marker(&format!("<unreadable {}: {error}>", type_name(&value)));
                 }
             }
+        } else {
+            self.marker(&format!("<{}>", type_name(&value)));
         }
         self.pen.leave();
     }
@@ -187,9 +187,10 @@ impl<'py> Walker<'py> {
         let path = PyTuple::new(self.py, self.path.iter().map(|part| part.clone_ref(self.py)));
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let answer = path.and_then(|path| redact.call1((path, value)));
-        Some(answer.unwrap_or_else(|error| {
-            self.note_interrupt(&error);
+        let answer = Call::begin().map(|_call| redact.call1((path?, value)));
+        let answer =
+            answer.and_then(|kept| kept.inspect_err(|error| self.note_interrupt(error)).ok());
+        Some(answer.unwrap_or_else(|| {
             self.recorder.fail_redaction();
             PyString::new(self.py, "[redaction failed]").into_any()
         }))
@@ -339,12 +340,11 @@ impl<'py> Host for Walker<'py> {
     fn describe(&mut self, raised: &Held, with_stack: bool) -> Described {
         let raised = raised.0.bind(self.py);
         let limit = self.pen.limits.value_bytes;
-        let told = objects::describe_exception(self.py)
-            .and_then(|describe| describe.call1((raised, with_stack, limit))?.extract());
-        let (kind, message, stack) = told.unwrap_or_else(|error| {
-            self.note_interrupt(&error);
-            (type_name(raised), type_name(raised), None)
+        let told = Call::begin().map(|_call| {
+            objects::describe_exception(self.py)?.call1((raised, with_stack, limit))?.extract()
         });
+        let told = told.and_then(|told| told.inspect_err(|error| self.note_interrupt(error)).ok());
+        let (kind, message, stack) = told.unwrap_or((type_name(raised), type_name(raised), None));
         Described { kind, message, stack }
     }
 
