@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 
 from .._core import Conversation, current_entry, current_ids, fresh_uuid, swap_entry
+from .text import clean, text_of
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -22,15 +23,8 @@ _SESSION, _USER = "staso.session_id", "staso.user_id"
 
 def conversation(conversation_id: object = None, *, user_id: object = None) -> Conversation:
     """Group the spans of a block as one conversation; without an id, a fresh one."""
-    session = fresh_uuid() if conversation_id is None else _text(conversation_id)
-    return Conversation(session, None if user_id is None else _text(user_id))
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - an id's __str__ may do anything, and we never raise
-        return f"<{type(value).__name__}>"
+    session = fresh_uuid() if conversation_id is None else text_of(conversation_id)
+    return Conversation(session, None if user_id is None else text_of(user_id))
 
 
 def bind(fn: F) -> F:
@@ -59,6 +53,13 @@ def inject(headers: MutableMapping[str, str], baggage: bool = False) -> None:
     ids = current_ids()
     if ids is None:
         return
+    try:
+        _write(headers, ids, baggage)
+    except Exception as error:  # noqa: BLE001 - what can take no headers costs only the link
+        _warn_of("inject", error)
+
+
+def _write(headers: MutableMapping[str, str], ids: Any, baggage: bool) -> None:
     trace_id, span_id, is_kept, session_id, user_id = ids
     headers["traceparent"] = f"00-{trace_id}-{span_id}-{'01' if is_kept else '00'}"
     if baggage:
@@ -71,13 +72,37 @@ def inject(headers: MutableMapping[str, str], baggage: bool = False) -> None:
             headers["baggage"] = ",".join([existing, *members] if existing else members)
 
 
-def extract(headers: Mapping[str, str]) -> Conversation:
+def extract(headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]]) -> Conversation:
     """Continue, in a block, the trace that request headers tell of."""
-    lower = {str(name).lower(): value for name, value in headers.items()}
+    lower: dict[str, str] = {}
+    try:
+        lower = _lower(headers)
+    except Exception as error:  # noqa: BLE001 - what are no headers tells of no trace
+        _warn_of("extract", error)
     known = _baggage(lower.get("baggage", ""))
     return Conversation(
         known.get(_SESSION), known.get(_USER), remote_parent(lower.get("traceparent"))
     )
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    """Read a mapping, or pairs as ASGI has them; of a name that comes twice, both values."""
+    lower: dict[str, str] = {}
+    for name, value in headers.items() if hasattr(headers, "items") else headers or ():
+        if not (isinstance(name, str | bytes) and isinstance(value, str | bytes)):
+            continue
+        key, text = (
+            part.decode("latin-1") if isinstance(part, bytes) else part for part in (name, value)
+        )
+        key = key.lower()
+        lower[key] = f"{lower[key]},{text}" if key in lower else text
+    return lower
+
+
+def _warn_of(doing: str, error: Exception) -> None:
+    from .log import warn_once
+
+    warn_once(doing, f"{doing}() was handed no headers: {type(error).__name__}")
 
 
 def remote_parent(traceparent: str | None) -> tuple[str, str, bool] | None:
@@ -98,7 +123,7 @@ def _baggage(header: str) -> dict[str, str]:
     from urllib.parse import unquote
 
     pairs = (member.partition(";")[0].partition("=") for member in header.split(","))
-    return {name.strip(): unquote(value.strip()) for name, _, value in pairs if value}
+    return {name.strip(): clean(unquote(value.strip())) for name, _, value in pairs if value}
 
 
 def patch_threads() -> None:
@@ -132,9 +157,18 @@ def _patch_start(threading: Any, pools: Any) -> None:
     @functools.wraps(start)
     def bound_start(self: Any) -> None:
         entry = current_entry()
-        if entry is not None and _inherits(self, entry, threading, pools):
-            _run_at(self, entry)
-        start(self)
+        undo = None
+        if entry is not None:
+            try:
+                undo = _run_at(self, entry) if _inherits(self, entry, threading, pools) else None
+            except Exception:  # noqa: BLE001 - a thread that cannot inherit still starts
+                undo = None
+        try:
+            start(self)
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
 
     bound_start._staso = True  # type: ignore[attr-defined]
     threading.Thread.start = bound_start
@@ -151,16 +185,22 @@ def _inherits(thread: Any, entry: Any, threading: Any, pools: Any) -> bool:
     return not (is_worker or isinstance(thread, threading.Timer) or is_daemon_outside)
 
 
-def _run_at(thread: Any, entry: Any) -> None:
-    """Put ``entry`` in force for the one run of ``thread``, leaving nothing behind on it."""
+def _run_at(thread: Any, entry: Any) -> Callable[[], None]:
+    """Put ``entry`` in force for the one run of ``thread``; answers what takes that back."""
     run = thread.run
+    own = {name: value for name, value in thread.__dict__.items() if name == "run"}
+
+    def undo() -> None:
+        thread.__dict__.pop("run", None)
+        thread.__dict__.update(own)
 
     def bound_run() -> None:
         swap_entry(entry)
-        thread.__dict__.pop("run", None)
+        undo()
         try:
             run()
         finally:
             swap_entry(None)
 
     thread.run = bound_run
+    return undo
