@@ -176,7 +176,9 @@ class HostileMeta(type):
     def _refuse(cls, *_: Any) -> Any:
         raise RuntimeError
 
-    __getattribute__ = __hash__ = __eq__ = __repr__ = __instancecheck__ = __subclasscheck__ = _refuse  # type: ignore[assignment]
+    __getattribute__ = __hash__ = __eq__ = __repr__ = __instancecheck__ = __subclasscheck__ = (
+        _refuse  # type: ignore[assignment]
+    )
 
 
 class OfHostileClass(metaclass=HostileMeta):

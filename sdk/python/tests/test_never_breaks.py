@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import signal
 import sys
 import threading
 import weakref
@@ -215,6 +216,30 @@ def test_a_streams_chunks_may_be_hostile(recorded: Recorded) -> None:
     (span,) = recorded.spans
     assert span.metadata["staso.stream.items"] == 4
     assert (span.output["result"][0], span.output["result"][3]) == ("a", "b")
+
+
+@pytest.mark.spec("5.never-raises")
+@pytest.mark.xfail(strict=True, reason="an interrupt in the str() of a name or an error is dropped")
+@pytest.mark.parametrize("where", ["name", "model", "error", "user id"])
+def test_an_interrupt_inside_a_text_is_given_back(recorded: Recorded, where: str) -> None:
+    class Slow(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with st.span(Slow() if where == "name" else "x") as s:  # type: ignore[arg-type]
+                if where == "model":
+                    s.model = Slow()  # type: ignore[assignment]
+                if where == "error":
+                    s.record_exception(Slow())
+                if where == "user id":
+                    s.user_id = Slow()  # type: ignore[assignment]
+            for _ in range(1000):
+                pass
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Hostile:

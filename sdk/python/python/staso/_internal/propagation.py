@@ -126,10 +126,21 @@ def _baggage(header: str) -> dict[str, str]:
     return {name.strip(): clean(unquote(value.strip())) for name, _, value in pairs if value}
 
 
+_threads_inherit = False
+
+
+def let_threads_be() -> None:
+    """Start threads afresh from now on. The patches stay: others may have patched on top of them."""
+    global _threads_inherit
+    _threads_inherit = False
+
+
 def patch_threads() -> None:
     """Let threads and thread pools inherit where we are, where the interpreter does not."""
     import sys
 
+    global _threads_inherit
+    _threads_inherit = True
     if getattr(sys.flags, "thread_inherit_context", False):
         return
     import concurrent.futures.thread as pools
@@ -146,7 +157,7 @@ def _patch_submit(executor: Any) -> None:
 
     @functools.wraps(submit)
     def bound_submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return submit(self, bind(fn), *args, **kwargs)
+        return submit(self, bind(fn) if _threads_inherit else fn, *args, **kwargs)
 
     executor.submit = bound_submit
 
@@ -156,7 +167,7 @@ def _patch_start(threading: Any, pools: Any) -> None:
 
     @functools.wraps(start)
     def bound_start(self: Any) -> None:
-        entry = current_entry()
+        entry = current_entry() if _threads_inherit else None
         undo = None
         if entry is not None:
             try:
