@@ -1,4 +1,4 @@
-"""The contract's plain sentences: signatures, names, settings, reports, and what a program never notices."""
+"""The contract's plain sentences: signatures, names, settings, reports, what nobody notices."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ Run = Callable[..., CompletedProcess[str]]
 SIGNATURES = {
     "span": "(name, *, kind='chain')",
     "start_span": "(name, *, kind='chain')",
-    "agent": "(_fn=None, name=None, *, tags=None, metadata=None, capture_input=True, capture_output=True)",
-    "tool": "(_fn=None, name=None, *, tags=None, metadata=None, capture_input=True, capture_output=True)",
+    "agent": "(_fn=None, name=None, *, tags=None, metadata=None, capture_input=True,"
+    " capture_output=True)",
+    "tool": "(_fn=None, name=None, *, tags=None, metadata=None, capture_input=True,"
+    " capture_output=True)",
     "trace": "(_fn=None, name=None, *, kind='chain', tags=None, metadata=None, capture_input=True,"
     " capture_output=True)",
     "init": "(*, api_key=None, agent_name=None, agent_version=None, base_url=None, batch_size=100,"
@@ -290,7 +292,9 @@ def test_our_additions_wait_for_a_server_that_knows_them(receiver: Receiver) -> 
             s.annotate("score", value=1)
             s.record_exception(ValueError("v"))
         assert st.flush(10).ok
-        return [span for b in receiver.batches for t in b.get("traces", []) for span in t["spans"]][-1]
+        return [span for b in receiver.batches for t in b.get("traces", []) for span in t["spans"]][
+            -1
+        ]
 
     st.init(base_url=receiver.url)
     older = send()

@@ -88,7 +88,9 @@ def _kept(recorded: Recorded, value: Any) -> Any:
                 "extra": [1, 2],
             },
         ),
-        (OldOrder(number=5, inner=OldOrder(number=6)), {"number": 5, "inner": {"number": 6, "inner": None}}),
+        (OldOrder(number=5, inner=OldOrder(number=6)), {
+            "number": 5, "inner": {"number": 6, "inner": None},
+        }),
         (numpy.int64(5), 5),
         (numpy.float32(1.5), 1.5),
         (numpy.bool_(True), True),
@@ -115,7 +117,11 @@ def test_a_secret_of_pydantic_stays_hidden(recorded: Recorded) -> None:
 @pytest.mark.spec("5.types", "5.size")
 def test_a_large_array_is_told_by_shape_and_head(recorded: Recorded) -> None:
     kept = _kept(recorded, numpy.zeros((1000, 1000), dtype="float32"))
-    assert (kept["type"], kept["shape"], kept["dtype"]) == ("numpy.ndarray", [1000, 1000], "float32")
+    assert (kept["type"], kept["shape"], kept["dtype"]) == (
+        "numpy.ndarray",
+        [1000, 1000],
+        "float32",
+    )
     assert 0 < len(kept["head"]) <= 1000
 
 

@@ -1,4 +1,4 @@
-"""Limits: huge values cost little and lose no span, queues are bounded, and every refusal is counted."""
+"""Limits: huge values cost little and lose no span, queues are bounded, refusals are counted."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ assert peak < 256 + 32, f"peak {peak} MiB"
 assert left < 32, f"left {left} MiB"
 """
 
-_doubled = pytest.mark.xfail(strict=True, reason="the str keeps its UTF-8 form for as long as it lives")
+_doubled = pytest.mark.xfail(
+    strict=True, reason="the str keeps its UTF-8 form for as long as it lives"
+)
 _on_linux = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="measures through /proc"
 )
@@ -127,8 +129,11 @@ _on_linux = pytest.mark.skipif(
 @pytest.mark.spec("5.bounded", "5.size")
 @pytest.mark.parametrize(
     "kind",
-    ["text", pytest.param("wide text", marks=_doubled), "bytes", "bytearray", "dict", "list", "set"]
-    + ["objects", "error"],
+    [
+        "text",
+        pytest.param("wide text", marks=_doubled),
+        *["bytes", "bytearray", "dict", "list", "set", "objects", "error"],
+    ],
 )
 def test_a_value_of_64_mib_costs_little(kind: str, run_program: Run) -> None:
     done = run_program(MEASURED + ONE_VALUE.replace("{kind}", kind))

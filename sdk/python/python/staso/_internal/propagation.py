@@ -130,7 +130,7 @@ _threads_inherit = False
 
 
 def let_threads_be() -> None:
-    """Start threads afresh from now on. The patches stay: others may have patched on top of them."""
+    """Start threads afresh from now on. The patches stay: others may stand on top of them."""
     global _threads_inherit
     _threads_inherit = False
 
