@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hostile import HostileStr, RaisingClass, Reprs, SaysStr
+from hostile_classes import HostileStr, RaisingClass, Reprs, SaysStr
 
 import staso as st
 from staso.testing import Recorded

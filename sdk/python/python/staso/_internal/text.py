@@ -7,7 +7,7 @@ def text_of(value: object) -> str:
     """Give the value itself, or its ``str()``, or its type's name where that raises."""
     cls = type(value)
     try:
-        text = str.__str__(value) if issubclass(cls, str) else str(value)  # type: ignore[arg-type]
+        text = str.__str__(value) if issubclass(cls, str) else str(value)
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - a user's __str__ may do anything, and we never raise
