@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # `typing` is slower to import than this whole package
+if TYPE_CHECKING:
+    from typing import Any
 
-def text_of(value: object) -> str:
+
+def text_of(value: Any) -> str:
     """Give the value itself, or its ``str()``, or its type's name where that raises."""
     cls = type(value)
     try:
