@@ -155,8 +155,7 @@ impl<'py> Walker<'py> {
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
         if let Some(_call) = self.pen.take_call() {
-            let limit = self.pen.limits.value_bytes;
-            let described = objects::describe(self.py).and_then(|tell| tell.call1((&value, limit)));
+            let described = objects::describe(self.py).and_then(|tell| tell.call1((&value,)));
             match described {
                 Ok(described) => self.walk(described.as_ptr()),
                 Err(error) => {
@@ -339,9 +338,8 @@ impl<'py> Host for Walker<'py> {
 
     fn describe(&mut self, raised: &Held, with_stack: bool) -> Described {
         let raised = raised.0.bind(self.py);
-        let limit = self.pen.limits.value_bytes;
         let told = Call::begin().map(|_call| {
-            objects::describe_exception(self.py)?.call1((raised, with_stack, limit))?.extract()
+            objects::describe_exception(self.py)?.call1((raised, with_stack))?.extract()
         });
         let told = told.and_then(|told| told.inspect_err(|error| self.note_interrupt(error)).ok());
         let (kind, message, stack) = told.unwrap_or((type_name(raised), type_name(raised), None));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._core import Scope, fresh_uuid
+from .text import text_of
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
@@ -46,12 +47,5 @@ class Conversation:
 
 def conversation(conversation_id: object = None, *, user_id: object = None) -> Conversation:
     """Group the spans of a block as one conversation; without an id, a fresh one."""
-    session = fresh_uuid() if conversation_id is None else _text(conversation_id)
-    return Conversation(session, None if user_id is None else _text(user_id))
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - an id's __str__ may do anything, and we never raise
-        return f"<{type(value).__name__}>"
+    session = fresh_uuid() if conversation_id is None else text_of(conversation_id)
+    return Conversation(session, None if user_id is None else text_of(user_id))

@@ -100,6 +100,9 @@ def _settle(client: Client) -> None:
         from .propagation import patch_threads
 
         patch_threads()
+    elif "staso._internal.propagation" in sys.modules:
+        # An earlier client may have wanted it.
+        sys.modules["staso._internal.propagation"].let_threads_be()
     if client.config.capture_git:
         from .git import find_in_background
 
