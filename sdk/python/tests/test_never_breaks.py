@@ -140,7 +140,7 @@ def test_any_graph_through_every_decorator(recipe: Any) -> None:
 
 
 @pytest.mark.spec("5.nothing-held")
-@settings(slowly, max_examples=40)
+@settings(slowly, max_examples=25)
 @given(recipes)
 @example(every_leaf[0])
 def test_nothing_is_held_once_a_span_has_ended(recipe: Any) -> None:
