@@ -85,7 +85,6 @@ time.sleep(0.1)
 
 
 @pytest.mark.spec("5.never-raises", "3.exit")
-@pytest.mark.xfail(strict=True, reason="threads inside a describer are cut off by the interpreter")
 def test_daemon_threads_may_record_until_the_end(run_program: Run) -> None:
     _runs_well(run_program, DAEMONS, times=3)
 
@@ -111,7 +110,6 @@ assert recorded.spans[-1].parent_span_id is None
 
 
 @pytest.mark.spec("5.never-raises")
-@pytest.mark.xfail(strict=True, reason="a long chain of open spans is freed recursively")
 def test_spans_that_are_never_ended_do_not_break_the_exit(run_program: Run) -> None:
     _runs_well(run_program, NEVER_ENDED)
 

@@ -117,9 +117,6 @@ assert peak < 256 + 32, f"peak {peak} MiB"
 assert left < 32, f"left {left} MiB"
 """
 
-_doubled = pytest.mark.xfail(
-    strict=True, reason="the str keeps its UTF-8 form for as long as it lives"
-)
 _on_linux = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="measures through /proc"
 )
@@ -131,7 +128,7 @@ _on_linux = pytest.mark.skipif(
     "kind",
     [
         "text",
-        pytest.param("wide text", marks=_doubled),
+        "wide text",
         *["bytes", "bytearray", "dict", "list", "set", "objects", "error"],
     ],
 )
@@ -280,7 +277,6 @@ def test_redactions_that_failed_are_counted() -> None:
 
 
 @pytest.mark.spec("5.stats")
-@pytest.mark.xfail(strict=True, reason="an annotation that is left out is not counted")
 def test_what_is_left_out_is_counted() -> None:
     client = st.init(journal=False)
     with st.span("x") as s:

@@ -294,7 +294,6 @@ assert recorded.named("y").input == 1
 
 
 @pytest.mark.spec("5.bounded")
-@pytest.mark.xfail(strict=True, reason="spans opened by the values of a span are recorded again")
 def test_spans_opened_by_the_values_of_a_span_end(run_program: Run) -> None:
     # In a process of its own with a limit on its CPU time: what fails here fails to end.
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (3, 3))\n"

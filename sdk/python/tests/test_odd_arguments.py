@@ -28,7 +28,6 @@ def test_a_streams_chunks_may_be_hostile(recorded: Recorded) -> None:
 
 
 @pytest.mark.spec("5.never-raises")
-@pytest.mark.xfail(strict=True, reason="an interrupt in the str() of a name or an error is dropped")
 @pytest.mark.parametrize("where", ["name", "model", "error", "user id"])
 def test_an_interrupt_inside_a_text_is_given_back(recorded: Recorded, where: str) -> None:
     class SlowError(Exception):

@@ -88,7 +88,6 @@ def test_blocks_left_in_another_order_or_context(recorded: Recorded) -> None:
 
 
 @pytest.mark.spec("4.conversation")
-@pytest.mark.xfail(strict=True, reason="a conversation left out of order stays in force")
 def test_conversations_left_in_another_order(recorded: Recorded) -> None:
     def run() -> None:
         outer, inner = st.conversation("outer"), st.conversation("inner")
@@ -126,7 +125,6 @@ def test_conversations_of_tasks_and_other_contexts(recorded: Recorded) -> None:
 
 
 @pytest.mark.spec("4.passed-over")
-@pytest.mark.xfail(strict=True, reason="a block closed by another task of the thread stays parent")
 def test_a_block_closed_by_another_task_is_passed_over(recorded: Recorded) -> None:
     async def close(block: Any) -> None:
         block.__exit__(None, None, None)
@@ -143,9 +141,6 @@ def test_a_block_closed_by_another_task_is_passed_over(recorded: Recorded) -> No
 
 
 @pytest.mark.spec("1.stack-once")
-@pytest.mark.xfail(
-    strict=True, reason="of two siblings' exceptions only the last one is remembered"
-)
 def test_an_earlier_siblings_exception_tells_its_stack_once(recorded: Recorded) -> None:
     errors = [ValueError("first"), KeyError("second")]
 
@@ -181,9 +176,6 @@ assert grown_kib < 5_000, grown_kib
 
 
 @pytest.mark.spec("5.bounded", "4.passed-over")
-@pytest.mark.xfail(
-    strict=True, reason="a span ended out of order keeps the one before it, and so on"
-)
 def test_a_relay_of_overlapping_spans_is_forgotten(run_program: Run) -> None:
     done = run_program(RELAY)
     assert done.returncode == 0, done.stderr

@@ -15,10 +15,10 @@ from ._core import (
     span,
     start_span,
 )
+from ._internal.conversations import Conversation, conversation
 from ._internal.decorators import agent, tool, trace
 from ._internal.kinds import AnnotationDataType, DeliveryFailureKind, SpanKind, SpanStatus
 from ._internal.lifecycle import aflush, flush, get_client, init, shutdown
-from ._internal.conversations import Conversation, conversation
 from ._internal.propagation import bind, extract, inject
 from .annotation import annotate
 

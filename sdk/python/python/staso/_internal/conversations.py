@@ -1,4 +1,4 @@
-"""``Conversation``: a block whose spans share a conversation, a user, or a parent from elsewhere."""
+"""``Conversation``: a block whose spans share a conversation, a user, or a remote parent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Conversation:
         self._remote = remote
         self._entered: list[Scope | None] = []
 
-    def __enter__(self) -> Conversation:
+    def __enter__(self) -> Conversation:  # noqa: PYI034 - nobody derives from it
         self._entered.append(Scope.enter(self.session_id, self.user_id, self._remote))
         return self
 
@@ -38,7 +38,7 @@ class Conversation:
             scope.exit()
         return False
 
-    async def __aenter__(self) -> Conversation:
+    async def __aenter__(self) -> Conversation:  # noqa: PYI034 - as above
         return self.__enter__()
 
     async def __aexit__(self, *_exc_info: object) -> Literal[False]:
