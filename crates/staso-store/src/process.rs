@@ -15,7 +15,7 @@ pub struct ProcessSign {
 }
 
 /// A sign of life or death.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sign {
     /// It was alive at this time, Unix nanoseconds. Times only move forward.
     Alive(i64),

@@ -9,17 +9,17 @@ use crate::fixture::{Fixture, NOON_NS, TRACE, batch_of};
 use crate::http::Connection;
 
 /// A listener that reads events.
-struct Listener(Connection);
+pub(crate) struct Listener(Connection);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Event {
-    name: String,
-    id: String,
-    data: Json,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Json,
 }
 
 impl Listener {
-    fn open(fixture: &Fixture, path: &str, last_event_id: Option<&str>) -> Self {
+    pub(crate) fn open(fixture: &Fixture, path: &str, last_event_id: Option<&str>) -> Self {
         let mut connection = Connection::open(fixture.address());
         let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n");
@@ -31,7 +31,7 @@ impl Listener {
     }
 
     /// The next event; comments and the frames of the transfer are skipped.
-    fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         let mut fields = HashMap::new();
         loop {
             let line = self.0.line();
