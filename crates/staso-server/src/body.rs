@@ -243,3 +243,31 @@ fn not_decompressible() -> ApiError {
     ApiError::bad_request("not_decompressible", message)
         .hint("send gzip or zstd whole, or leave Content-Encoding out")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// A body of so many pieces, one each few seconds.
+    async fn received(pieces: u64, pause_secs: u64) -> Result<Vec<u8>, ApiError> {
+        let limits = Config::merge(PathBuf::new(), &[]).unwrap().limits;
+        let body = Body::from_stream(stream::unfold(0, move |n| async move {
+            tokio::time::sleep(Duration::from_secs(pause_secs)).await;
+            (n < pieces).then(|| (Ok::<_, io::Error>(bytes::Bytes::from_static(b"x")), n + 1))
+        }));
+        let mut share = Share::new(Arc::new(Semaphore::new(1024)));
+        receive(body, &HeaderMap::new(), &limits, &mut share).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_come_slowly_but_neither_pause_nor_last_for_long() {
+        assert_eq!(received(5, 9).await.unwrap().len(), 5);
+        for (pieces, pause_secs) in [(7, 9), (1, 11)] {
+            let error = received(pieces, pause_secs).await.unwrap_err();
+            assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT, "{pieces} × {pause_secs} s");
+        }
+    }
+}

@@ -20,13 +20,23 @@ pub(crate) struct Event {
 
 impl Listener {
     pub(crate) fn open(fixture: &Fixture, path: &str, last_event_id: Option<&str>) -> Self {
+        let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n"));
+        Self::with(fixture, path, &resume.unwrap_or_default())
+    }
+
+    /// A listener that would take its events compressed.
+    pub(crate) fn accepting(fixture: &Fixture, path: &str, encodings: &str) -> Self {
+        Self::with(fixture, path, &format!("Accept-Encoding: {encodings}\r\n"))
+    }
+
+    fn with(fixture: &Fixture, path: &str, headers: &str) -> Self {
         let mut connection = Connection::open(fixture.address());
-        let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         connection.send(head.as_bytes());
         let (status, headers) = connection.head();
         assert_eq!(status, 200);
         assert!(headers.contains(&("content-type".into(), "text/event-stream".into())));
+        assert!(headers.iter().all(|(name, _)| name != "content-encoding"));
         Self(connection)
     }
 
