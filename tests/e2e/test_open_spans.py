@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -80,10 +81,12 @@ def test_a_program_killed_while_no_server_ran_is_closed_by_the_next_one(server: 
     program = start_agent(server, home)
     server.kill()
     kill(program)
+    died_ns = time.time_ns()
     server.start()
     wait_until("the closing", lambda: open_count(server) == 0)
     for span in by_name(server).values():
         assert_interrupted(span)
+        assert int(span["end_ns"]) <= died_ns, "dated by the program's life, not by the server's start"
 
 
 def test_the_live_stream_tells_of_the_closing(server: Server, home: Path) -> None:

@@ -74,13 +74,17 @@ async fn look(app: &Arc<App>, dir: &Path, port: u16, memory: &mut Memory) {
     let alive = presences.iter().filter(|(_, state, _)| *state == ProcessState::Alive);
     let alive: HashSet<ProcessId> = alive.map(|(process_id, ..)| *process_id).collect();
     let mut deaths = Deaths::of(&presences, &memory.alive, app.clock.now_ns());
-    for segment in segments {
-        let (id, process_id) = (segment.header().segment_id, segment.header().process_id);
-        if process_state(dir, process_id) != ProcessState::Alive {
-            let is_new = alive.contains(&process_id);
-            let created_ns = segment.header().created_ns;
-            deaths.lived_until(process_id, if is_new { deaths.now_ns } else { created_ns });
+    for header in segments.iter().map(Adopted::header) {
+        if process_state(dir, header.process_id) != ProcessState::Alive {
+            let is_new = alive.contains(&header.process_id);
+            let at_ns = if is_new { deaths.now_ns } else { header.created_ns };
+            deaths.lived_until(header.process_id, at_ns);
         }
+    }
+    // Before their segments: what comes out of those is heard of late.
+    deaths.last_heard_of(app, &memory.gone).await;
+    for segment in segments {
+        let id = segment.header().segment_id;
         let taken = take_in(app, dir, segment, &mut deaths).await;
         if let Err(error) = taken
             && memory.reported.insert(id)
@@ -98,7 +102,8 @@ async fn look(app: &Arc<App>, dir: &Path, port: u16, memory: &mut Memory) {
 /// The processes found dead in one look, and when each ended, as well as that is known.
 ///
 /// Who was alive a look ago has ended by now. Of others (they died while no server ran) only this is
-/// certain, that they still lived when they began, opened a segment, or recorded a time.
+/// certain, that they still lived when they began, opened a segment, recorded a time, or were last
+/// heard of.
 struct Deaths {
     now_ns: i64,
     ended_ns: HashMap<ProcessId, i64>,
@@ -123,6 +128,21 @@ impl Deaths {
     fn lived_until(&mut self, process_id: ProcessId, at_ns: i64) {
         let ended_ns = self.ended_ns.entry(process_id).or_insert(i64::MIN);
         *ended_ns = (*ended_ns).max(at_ns.min(self.now_ns));
+    }
+
+    /// What the store heard of those who were not given their goodbye yet.
+    async fn last_heard_of(&mut self, app: &App, gone: &HashSet<ProcessId>) {
+        let new: Vec<ProcessId> =
+            self.ended_ns.keys().filter(|process_id| !gone.contains(process_id)).copied().collect();
+        if new.is_empty() {
+            return;
+        }
+        match app.store.lives(DEFAULT_WORKSPACE, &new).await {
+            Ok(lives) => {
+                lives.into_iter().for_each(|(id, life)| self.recorded(id, life.alive_ns));
+            }
+            Err(error) => tracing::debug!(%error, "deaths are dated without the store"),
+        }
     }
 
     /// A process that recorded a time; it may be alive and well.

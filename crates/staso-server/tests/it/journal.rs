@@ -1,6 +1,7 @@
 //! What programs leave in the journal arrives.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value as Json, json};
 use staso_journal::{Destination, Journal, JournalOptions, Mode, RecordKind};
@@ -208,6 +209,33 @@ fn a_death_closes_the_spans_of_its_own_process_only() {
     assert!(of(12).0, "its process lives");
     assert_eq!(of(13), (false, true, "error", true));
     assert_eq!(fixture.read("/api/traces")["traces"][0]["state"], "running");
+}
+
+/// The hour in which nobody was there to hear it die is not counted as its life.
+#[test]
+fn a_death_that_no_server_saw_is_dated_by_the_last_sign_of_life() {
+    let mut fixture = Fixture::new();
+    let process = ProcessId([12; 16]);
+    let id = process.to_uuid_text();
+    let open = json!({"span_id": format!("{:032x}", 1), "name": "open", "start_ns": NOON_NS,
+                      "provisional": true, "process_id": id});
+    fixture.accept("1", &json!({"traces": [{"trace_id": TRACE, "spans": [open]}]}));
+    fixture.clock.advance(Duration::from_secs(40));
+    fixture.accept("2", &json!({"traces": [], "processes": [{"id": id, "alive_ns": NOON_NS}]}));
+    fixture.stop();
+    let journal = fixture.home().join("journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let presence = std::fs::File::create(journal.join(format!("{process}.live"))).unwrap();
+    let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(NOON_NS.cast_unsigned());
+    presence.set_modified(began).unwrap();
+    fixture.clock.advance(Duration::from_secs(3_600));
+    fixture.start();
+    let span = eventually("the closing", || {
+        let span = fixture.read(&format!("/api/spans/{TRACE}/{:032x}", 1));
+        (span["open"] == false).then_some(span)
+    });
+    let lasted_ns: i64 = span["duration_ns"].as_str().unwrap().parse().unwrap();
+    assert_eq!(lasted_ns / 1_000_000, 40_000, "milliseconds");
 }
 
 #[test]
