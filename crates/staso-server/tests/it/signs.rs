@@ -83,7 +83,7 @@ fn a_goodbye_that_did_not_reach_every_workspace_reaches_it_later() {
 /// Moves the clock in steps that no look takes for a sleeping machine.
 fn let_time_pass(fixture: &Fixture, until: impl Fn() -> bool) {
     eventually("what time brings", || {
-        fixture.clock.advance(Duration::from_secs(5));
+        fixture.clock.advance(Duration::from_secs(2));
         std::thread::sleep(Duration::from_millis(200));
         until().then_some(())
     });
@@ -91,7 +91,7 @@ fn let_time_pass(fixture: &Fixture, until: impl Fn() -> bool) {
 
 #[test]
 fn who_is_silent_for_long_is_given_up_and_may_come_back() {
-    let fixture = Fixture::with("lost_after_secs = 60");
+    let fixture = Fixture::with("lost_after_secs = 30");
     fixture.accept("1", &open_in("default", PROCESS));
     assert_eq!(state(&fixture, "default"), ("running".to_owned(), 1));
     let_time_pass(&fixture, || state(&fixture, "default") == interrupted());
@@ -123,7 +123,7 @@ fn who_is_silent_for_long_is_given_up_and_may_come_back() {
 /// A program stopped in a debugger says nothing for hours and lives.
 #[test]
 fn a_held_presence_lock_is_life_however_silent() {
-    let fixture = Fixture::with("lost_after_secs = 60");
+    let fixture = Fixture::with("lost_after_secs = 30");
     let process_id: ProcessId = PROCESS.parse().unwrap();
     let dir = fixture.home().join("journal");
     let options = JournalOptions::default();
@@ -133,7 +133,7 @@ fn a_held_presence_lock_is_life_however_silent() {
     fixture.accept("1", &open_in("here", PROCESS));
     fixture.accept("2", &open_in("away", OTHER));
     let_time_pass(&fixture, || state(&fixture, "away") == interrupted());
-    assert_eq!(state(&fixture, "here"), ("stalled".to_owned(), 1));
+    assert_eq!(state(&fixture, "here").1, 1, "still open");
     drop(journal);
     let_time_pass(&fixture, || state(&fixture, "here") == interrupted());
 }
