@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use self::ahead::Ahead;
-use crate::adopt::presence_path;
+use crate::adopt::{UNBORN, presence_path};
 use crate::batch::{Batch, BatchLimits};
 use crate::budget;
 use crate::destination::{Destination, Mode};
@@ -245,16 +245,24 @@ impl Journal {
 
     fn begin(&self, intake: &mut Intake, payload: usize) -> Result<Inlet, JournalError> {
         if intake.presence.is_none() {
-            let path = presence_path(&self.dir, self.process_id);
-            private_options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(JournalError::io(&path))?;
-            intake.presence = Lock::try_take(&path).map_err(JournalError::io(&path))?;
+            intake.presence = self.appear()?;
         }
         self.new_segment(payload)
+    }
+
+    /// Shows that this process lives. The file gets its name only once it is locked: whoever finds it
+    /// unlocked may be sure that its process is gone.
+    fn appear(&self) -> Result<Option<Lock>, JournalError> {
+        let path = presence_path(&self.dir, self.process_id);
+        let unborn = path.with_extension(UNBORN);
+        let mut options = private_options();
+        let file = options.write(true).create(true).truncate(false).open(&unborn);
+        file.map_err(JournalError::io(&unborn))?;
+        let Some(lock) = Lock::try_take(&unborn).map_err(JournalError::io(&unborn))? else {
+            return Ok(None);
+        };
+        fs::rename(&unborn, &path).map_err(JournalError::io(&path))?;
+        Ok(Some(lock))
     }
 
     /// A segment that a payload of this length fits into.
