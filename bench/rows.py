@@ -7,7 +7,6 @@ peer also carries Python's own rows, so that a ratio can be taken within one pro
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import dataclasses
 import json
@@ -68,14 +67,20 @@ def calling(function: Callable[[int], int]) -> Callable[[int], None]:
 
 
 def awaiting(function: Callable[[int], Awaitable[int]]) -> Callable[[int], None]:
-    """A loop of awaited calls in one task of one event loop."""
-    loop = asyncio.new_event_loop()
+    """A loop of awaited calls in one task. The event loop is made by the first, untimed run, and only where it is
+    needed: under an instruction counter its import takes longer than most rows."""
+    loop: Any = None
 
     async def calls(n: int) -> None:
         for i in range(n):
             await function(i)
 
     def run(n: int) -> None:
+        nonlocal loop
+        if loop is None:
+            import asyncio
+
+            loop = asyncio.new_event_loop()
         loop.run_until_complete(calls(n))
 
     return run

@@ -142,13 +142,16 @@ def main() -> None:
         return keep(f"{at}-profile-{a.row}.txt", text)
     known = sections(a, binary)
     result: dict[str, Any] = {"at": at, "machine": machine()}
-    for name in ALL if a.what == "all" else [a.what]:
-        measure, show = known[name]
-        began = time.monotonic()
-        result[name] = measure()
-        show(result[name])
-        print(f"\n{name}: {time.monotonic() - began:.0f} s", flush=True)
-    keep(f"{at}-{a.what}.json", json.dumps(result, indent=None, separators=(",", ":")) + "\n")
+    try:
+        for name in ALL if a.what == "all" else [a.what]:
+            measure, show = known[name]
+            began = time.monotonic()
+            result[name] = measure()
+            show(result[name])
+            print(f"\n{name}: {time.monotonic() - began:.0f} s", flush=True)
+    finally:
+        # What was measured before a part failed is worth keeping; the part that failed is not in the file.
+        keep(f"{at}-{a.what}.json", json.dumps(result, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
