@@ -31,7 +31,7 @@ def timed(row: Row, n: int, peer: Peer) -> dict[str, float]:
     if row.spans_each:
         peer.drain()
     each = scale / (n * (row.spans_each or 1))
-    return {"cpu_ns": (cpu if own is None else own) * each, "wall_ns": wall * each}
+    return {"cpu_ns": round((cpu if own is None else own) * each, 1), "wall_ns": round(wall * each, 1)}
 
 
 def measure_rows(peer: Peer, rows: dict[str, Row], rounds: int) -> int:
@@ -71,7 +71,7 @@ def measure_delivered(peer: Peer, at_once: int, rounds: int) -> int:
         process_now, aside = time.process_time_ns(), time.thread_time_ns()
         scale = yardstick.REFERENCE_NS / ((before + yardstick.observe()) / 2)
         spent = (process_now - process_began - besides) / at_once
-        figures = {"process_ns": spent * scale, "json_ns": json_ns * scale}
+        figures = {"process_ns": round(spent * scale, 1), "json_ns": round(json_ns * scale, 1)}
         print(json.dumps({"row": "delivered", "round": turn, **figures}))
         process_began = process_now + time.thread_time_ns() - aside
     return at_once // 4 + at_once * rounds
