@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
 
 from counting import RECORD, assert_stored, wait_for_empty_journal
 from parts import Server, run_program
-
-import pytest
 
 
 def parents(server: Server) -> dict[str, str | None]:
