@@ -7,10 +7,12 @@ the network.
 
 from __future__ import annotations
 
+from ._internal.native import __version__  # before anything else asks for the native module
+
+# isort: split
 from ._core import (
     Conversation,
     Span,
-    __version__,
     current_span,
     generate_agent_id,
     span,
