@@ -176,6 +176,29 @@ def test_killed_with_files_that_cannot_grow(server: Server, home: Path) -> None:
     assert len(numbers) == len(set(numbers)) >= pending
 
 
+def test_a_program_without_a_descriptor_to_spare(server: Server, home: Path) -> None:
+    """Neither a segment can be made nor a connection; when both can, everything arrives."""
+    source = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+st.init(flush_interval=0.01)
+held = []
+try:
+    while True:
+        held.append(open("/dev/null"))
+except OSError:
+    record(0, 3000)
+for file in held:
+    file.close()
+record(3000, 1000)
+report = st.flush(60)
+assert report.ok and report.delivered == 4000, report
+"""
+    run_program(RECORD + source, home)
+    wait_for_empty_journal(home)
+    assert_stored(server, 4000)
+
+
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A directory that this user may not write to."""

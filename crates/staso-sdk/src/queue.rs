@@ -124,3 +124,30 @@ impl State {
         count.max(usize::from(!self.records.is_empty()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &Queue, kind: RecordKind) -> bool {
+        let (trace_id, span_id) = (crate::ids::trace_id(), crate::ids::span_id());
+        queue.push(Record { kind, trace_id, span_id, json: b"{}".to_vec() })
+    }
+
+    #[test]
+    fn announcements_take_no_room_from_what_has_ended() {
+        let queue = Queue::new(3);
+        let limits = BatchLimits { records: 100, bytes: 1 << 20 };
+        for _ in 0..2 {
+            let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Provisional)).collect();
+            assert_eq!(taken, [true, true, true, false]);
+            let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Span)).collect();
+            assert_eq!(taken, [true, true, true, false]);
+            // Once everything has left, there is the same room again.
+            let batch = queue.next_batch(&Destination::local(), limits).unwrap();
+            assert_eq!(batch.records.len(), 6);
+            queue.settle(&batch);
+        }
+        assert_eq!(queue.level(), (0, 12));
+    }
+}

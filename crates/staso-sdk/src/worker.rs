@@ -99,6 +99,10 @@ impl Worker {
             let asked = self.engine.wake.begin_round();
             if asked > answered {
                 self.backoff.try_now();
+                // What only memory holds may not get another chance.
+                if self.engine.queue.level().0 > 0 {
+                    self.discovery.look_again();
+                }
             }
             answered = asked;
             let end = self.round();
