@@ -109,13 +109,13 @@ def test_a_disk_that_fills_up_under_a_mapped_segment(server: Server, small_disk:
         assert (usable, is_mapped) == ("1", "1")
         filler = fill(small_disk)
         # More than the segment had blocks for.
-        for _ in range(5):
-            ask(program, 2000)
+        for _ in range(4):
+            ask(program, 1000)
         filler.unlink()
         ask(program, 1000)
         ok, accepted, rejected = end(program)
-    assert (ok, accepted, rejected) == ("True", "12000", "0")
-    assert_stored(server, 12_000)
+    assert (ok, accepted, rejected) == ("True", "6000", "0")
+    assert_stored(server, 6000)
 
 
 def test_a_full_disk_before_the_first_span(server: Server, small_disk: Path) -> None:
@@ -158,10 +158,10 @@ def test_files_that_cannot_grow(server: Server, home: Path, limit_bytes: int) ->
     """Not at all, not beyond a segment's first blocks, not beyond some of its room."""
     with start_program(limited(limit_bytes), home) as program:
         for _ in range(4):
-            ask(program, 1500)
-        assert end(program) == ["True", "6000", "0"]
+            ask(program, 750)
+        assert end(program) == ["True", "3000", "0"]
     wait_for_empty_journal(home)
-    assert_stored(server, 6000)
+    assert_stored(server, 3000)
 
 
 def test_killed_with_files_that_cannot_grow(server: Server, home: Path) -> None:

@@ -40,17 +40,17 @@ def test_ten_thousand_spans_right_before_the_end(server: Server, home: Path, end
 
 def test_programs_that_end_in_every_way_while_a_server_runs(server: Server, home: Path) -> None:
     for place, (source, code) in enumerate(ENDS.values()):
-        run_program(f"{INIT}record({place * 1000}, 1000)\n{source}\n", home, expect=code)
+        run_program(f"{INIT}record({place * 500}, 500)\n{source}\n", home, expect=code)
     wait_for_empty_journal(home)
-    assert_stored(server, len(ENDS) * 1000)
+    assert_stored(server, len(ENDS) * 500)
 
 
 def test_programs_that_end_in_every_way_before_a_server_runs(stopped_server: Server, home: Path) -> None:
     for place, (source, code) in enumerate(ENDS.values()):
-        run_program(f"{INIT}record({place * 1000}, 1000)\n{source}\n", home, expect=code)
+        run_program(f"{INIT}record({place * 500}, 500)\n{source}\n", home, expect=code)
     server = stopped_server.start()
     wait_for_empty_journal(home)
-    assert_stored(server, len(ENDS) * 1000)
+    assert_stored(server, len(ENDS) * 500)
 
 
 # Each thread says a number only after that span has ended. A batch goes out every few milliseconds,
