@@ -91,3 +91,18 @@ def test_a_clean_end_leaves_nothing_to_pick_up(server: Server, home: Path) -> No
     assert segments(home) == []
     assert_stored(server, 1000)
     assert server.get("/api/health")["ingest"]["journal_batches"] in (0, "0")
+
+
+def test_what_the_programs_own_exit_handlers_record_is_stored(server: Server, home: Path) -> None:
+    """Also of those that were there before `init`, and of threads that are still at work."""
+    source = """
+import atexit
+atexit.register(record, 0, 10)
+threading.Thread(target=lambda: (threading.main_thread().join(), record(10, 10))).start()
+st.init()
+atexit.register(record, 20, 10)
+record(30, 10)
+"""
+    run_program(RECORD + source, home)
+    wait_for_empty_journal(home)
+    assert_stored(server, 40)
