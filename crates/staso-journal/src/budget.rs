@@ -78,7 +78,7 @@ fn evict_free(path: &Path) -> Option<Evicted> {
 /// beside it. Nothing is kept beyond the budget.
 ///
 /// # Errors
-/// [`JournalError::Full`] or [`JournalError::Io`].
+/// [`JournalError::Full`], [`JournalError::DiskFull`] or [`JournalError::Io`].
 pub fn set_aside(
     dir: &Path,
     batch: &Batch,

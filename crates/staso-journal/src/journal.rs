@@ -165,8 +165,8 @@ impl Journal {
     /// Appends one record. When this returns, the record survives the death of the process.
     ///
     /// # Errors
-    /// [`JournalError::Full`] at the budget (never in local mode while older records can go) or
-    /// when the disk is full; [`JournalError::TooLarge`]; [`JournalError::Closed`];
+    /// [`JournalError::Full`] at the budget (never in local mode while older records can go);
+    /// [`JournalError::DiskFull`]; [`JournalError::TooLarge`]; [`JournalError::Closed`];
     /// [`JournalError::Io`] when the directory cannot be used at all.
     pub fn append(
         &self,

@@ -7,9 +7,11 @@ the network.
 
 from __future__ import annotations
 
+from ._internal.native import __version__  # before anything else asks for the native module
+
+# isort: split
 from ._core import (
     Span,
-    __version__,
     current_span,
     generate_agent_id,
     span,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -25,7 +26,6 @@ class _Float(float):
 
 
 _client: Client | None = None
-_is_registered = False
 
 
 def init(
@@ -84,12 +84,6 @@ def _is_default(name: str, value: Any) -> bool:
 
 def _settle(client: Client) -> None:
     """Arrange what a client needs of the process around it."""
-    global _is_registered
-    if not _is_registered:
-        import atexit
-
-        atexit.register(_at_exit)
-        _is_registered = True
     if not client.config.enabled:
         return
     if client.config.debug:
@@ -158,3 +152,7 @@ def _at_exit(*_: Any) -> None:
     client, _client = _client, None
     if client is not None:
         client._shutdown_at_exit()
+
+
+# As early as can be, so that it runs late: what the program's own handlers record is delivered too.
+atexit.register(_at_exit)
