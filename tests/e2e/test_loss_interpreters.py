@@ -8,14 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import staso as st
 from counting import RECORD, assert_stored, wait_for_empty_journal
 from parts import DEADLINE_SECS, Server, environment
 
 MODULE = next((name for name in ("_interpreters", "_xxsubinterpreters") if importlib.util.find_spec(name)), None)
 
-INSIDE = """
-import asyncio
+# Without asyncio: importing it in a sub-interpreter is enough to crash some versions of CPython.
+INSIDE = f"""
+VERSION, AGENT_ID = {st.__version__!r}, {st.generate_agent_id("bot")!r}
+"""
+INSIDE += """
 import staso as st
+
+def awaited(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
 
 client = st.init(agent_name="inside")
 assert not client.config.enabled and not st.get_client().config.enabled
@@ -38,7 +48,7 @@ with st.conversation("c"), st.span("inside", kind="tool") as s:
     s.annotate("score", value=1)
     s.set_status("error", "no")
     s.record_exception(ValueError("x"))
-    assert agent(1) == asyncio.run(tool(1)) == 1 and "".join(pieces()) == "ab"
+    assert agent(1) == awaited(tool(1)) == 1 and "".join(pieces()) == "ab"
     assert st.current_span() is None
     headers = {}
     st.inject(headers)
@@ -53,7 +63,7 @@ for wrong in (lambda: st.span("x", kind="nonsense"), lambda: s.set_status("nonse
     raise AssertionError("a wrong word was taken")
 report = st.flush()
 assert report.ok and report.accepted == 0 and st.shutdown().ok
-assert st.generate_agent_id("bot") and st.__version__
+assert st.generate_agent_id("bot") == AGENT_ID and st.__version__ == VERSION, st.__version__
 with st.testing.capture() as recorded, st.span("x"):
     pass
 assert recorded.spans == []
