@@ -302,7 +302,7 @@ impl Engine {
         let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
         let mut report = self.counters.report(stats.evicted);
         report.pending = self.queue.level().0;
-        report.journalled = stats.left();
+        report.journalled = stats.ended_left();
         report.timed_out = timed_out;
         report
     }
@@ -319,7 +319,7 @@ impl Engine {
             let found = journal.stats();
             stats.0.insert("journal_mapped", u64::from(found.is_mapped));
             stats.0.insert("journal_bytes", found.bytes);
-            stats.0.insert("journal_pending", found.left());
+            stats.0.insert("journal_pending", found.ended_left());
             stats.0.insert("journal_evicted", found.evicted);
             stats.0.insert("journal_evicted_of_others", found.evicted_of_others);
         }

@@ -299,7 +299,6 @@ def test_what_ends_after_the_shutdown_is_counted() -> None:
 
 
 @pytest.mark.spec("5.stats", "3.report")
-@pytest.mark.xfail(strict=True, reason="announcements are counted with the spans of the journal")
 def test_a_span_that_was_announced_is_one_span_in_the_report() -> None:
     client = st.init(flush_interval=0.02, capture_git=False)
     with st.span("long"):
