@@ -37,7 +37,30 @@ fn main() -> Result<()> {
         client.close_span(token);
     });
     print("empty span from Rust", || drop(staso_sdk::span("empty").start()));
+    for threads in [1, 2, 4] {
+        print_threads(threads);
+    }
     Ok(())
+}
+
+/// The same on several threads at once: what each span costs in CPU time, over all of them.
+fn print_threads(threads: usize) {
+    let mut figures: Vec<i64> = (0..RUNS).map(|_| on_threads(threads)).collect();
+    figures.sort_unstable();
+    print_row(&format!("empty span, {threads} threads"), &figures);
+}
+
+fn on_threads(threads: usize) -> i64 {
+    let cost = || {
+        let start = cpu_ns();
+        (0..TIMES).for_each(|_| drop(staso_sdk::span("empty").start()));
+        cpu_ns() - start
+    };
+    let costs = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(cost)).collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).sum::<i64>()
+    });
+    costs / (TIMES * threads) as i64
 }
 
 fn print(what: &str, run: impl Fn()) {
@@ -49,6 +72,10 @@ fn print(what: &str, run: impl Fn()) {
         })
         .collect();
     figures.sort_unstable();
+    print_row(what, &figures);
+}
+
+fn print_row(what: &str, figures: &[i64]) {
     println!("{what:>24} {:>10} {:>10} {:>10}", figures[0], figures[RUNS / 2], figures[RUNS - 1]);
 }
 

@@ -55,7 +55,21 @@ pub use open::OpenToken;
 pub use recorder::Recorder;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
-pub use spans::{SpanBuilder, SpanGuard, client, init, span};
+pub use spans::fields::Score;
+pub use spans::future::{Instrument, Instrumented};
+#[cfg(feature = "tracing")]
+pub use spans::layer::{StasoLayer, layer};
+pub use spans::scope::{Scope, ScopeGuard, conversation, new_conversation};
+pub use spans::w3c::{baggage, extract, inject};
+pub use spans::{
+    DetachedSpan, Span, SpanBuilder, SpanGuard, bind, client, current, init, init_with_redaction,
+    shutdown, span,
+};
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
 pub use template::Template;
+
+/// The guide's programs are tested as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/rust.md")]
+struct Guide;

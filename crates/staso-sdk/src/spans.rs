@@ -11,7 +11,7 @@
 //! # };
 //! let client = staso_sdk::init(&Config::resolve(&overrides, &|_| None)?);
 //! {
-//!     let mut search = staso_sdk::span("embed-query").kind(SpanKind::Retriever).start();
+//!     let search = staso_sdk::span("embed-query").kind(SpanKind::Retriever).start();
 //!     search.set_input(&"what is a span?");
 //!     let hits = vec![1, 2, 3];
 //!     search.set_metadata("hit_count", &hits.len());
@@ -22,56 +22,153 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A span is an entry in the engine's nesting, as in every other language: guards may be dropped in any
+//! order and in any place, and at worst a later span gets another parent.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
+pub(crate) mod fields;
+pub(crate) mod future;
+mod here;
+#[cfg(feature = "tracing")]
+pub(crate) mod layer;
+mod redaction;
+pub(crate) mod scope;
+mod value;
+pub(crate) mod w3c;
+
 use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use smol_str::SmolStr;
-use staso_model::{SpanId, SpanKind, SpanStatus, TraceId};
+use staso_model::{SpanKind, SpanStatus};
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::host::{Described, Host, Object};
-use crate::life::{Life, Place};
-use crate::nesting::{Context, Node};
-use crate::pen::Pen;
+use crate::host::Described;
+use crate::nesting::{self, Node};
 use crate::recorder::{self, Recorder};
+use crate::report::{DeliveryReport, Enqueued, FailureKind};
+use here::{Here, Thread};
+use redaction::Redaction;
+use value::{Value, Writer};
 
 /// How long the client that another one replaces may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(5);
 
-thread_local! {
-    static OPEN: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+/// Starts recording for the whole program. The client it replaces is drained first.
+///
+/// ```no_run
+/// use staso_sdk::{Config, Overrides};
+///
+/// let overrides = Overrides { agent_name: Some("support".to_owned()), ..Overrides::default() };
+/// let config = Config::resolve(&overrides, &|name| std::env::var(name).ok())?;
+/// let client = staso_sdk::init(&config);
+/// // …
+/// client.shutdown(std::time::Duration::from_secs(2));
+/// # Ok::<(), staso_sdk::ConfigError>(())
+/// ```
+pub fn init(config: &Config) -> Client {
+    install(config, None)
 }
 
-/// Starts recording for the whole program. The client it replaces is drained first.
-pub fn init(config: &Config) -> Client {
+/// Like [`init`], with a redaction: a closure that is shown the place and the text of everything a span
+/// says, keys and names included, before it reaches the journal. It answers what is to stand there, or
+/// `None` where the text may be told. A number is shown as its digits. If the closure panics, the text is
+/// hidden and `redactions_failed` counts it.
+///
+/// ```no_run
+/// # let config = staso_sdk::Config::resolve(&Default::default(), &|_| None)?;
+/// staso_sdk::init_with_redaction(&config, |path, text| {
+///     let is_secret = path.last() == Some(&"password") || text.starts_with("sk-");
+///     is_secret.then(|| "[hidden]".to_owned())
+/// });
+/// # Ok::<(), staso_sdk::ConfigError>(())
+/// ```
+pub fn init_with_redaction(
+    config: &Config,
+    redact: impl Fn(&[&str], &str) -> Option<String> + Send + Sync + 'static,
+) -> Client {
+    install(config, Some(Redaction::new(redact)))
+}
+
+fn install(config: &Config, redaction: Option<Redaction>) -> Client {
     if let Some(replaced) = client() {
         replaced.shutdown(DRAIN);
     }
-    let recorder = Recorder::start(config);
+    let recorder = Recorder::start(config).with_redaction(redaction);
     let client = recorder.client().cloned();
     recorder.install();
     client.unwrap_or_else(|| Client::start(config.clone()))
 }
 
 /// The program's client, after [`init`].
+///
+/// ```
+/// assert!(staso_sdk::client().is_none());
+/// ```
 #[must_use]
 pub fn client() -> Option<&'static Client> {
     recorder::active().and_then(Recorder::client)
 }
 
+/// Delivers what it can within `timeout` and stops recording; what is left stays in the journal.
+///
+/// ```
+/// let report = staso_sdk::shutdown(std::time::Duration::from_secs(2));
+/// assert!(report.ok(true));
+/// ```
+pub fn shutdown(timeout: Duration) -> DeliveryReport {
+    let Some(recorder) = recorder::active() else { return DeliveryReport::disabled() };
+    let report = recorder.client().map(|client| client.shutdown(timeout));
+    recorder::retire(recorder);
+    report.unwrap_or_default()
+}
+
 /// A span of this name, not begun yet. Before [`init`] it records nothing.
-#[must_use]
+///
+/// ```
+/// let span = staso_sdk::span("embed-query").kind(staso_sdk::SpanKind::Retriever).start();
+/// ```
+#[must_use = "a span begins with `start`"]
 pub fn span(name: impl Into<SmolStr>) -> SpanBuilder {
     SpanBuilder { name: name.into(), kind: SpanKind::Chain }
 }
 
+/// A handle on the innermost open span of this thread or task. Where there is none, what is said to the
+/// handle goes nowhere.
+///
+/// ```
+/// staso_sdk::current().set_metadata("cache", &"hit");
+/// assert!(!staso_sdk::current().is_recording()); // no span is open here
+/// ```
+#[must_use]
+pub fn current() -> Span {
+    let innermost = nesting::innermost(Thread);
+    let found = nesting::span_at(Thread, innermost.as_ref());
+    Span { node: found.and_then(Value::into_entry) }
+}
+
+/// Makes `work` run where we are now, in whatever thread it is called.
+///
+/// ```
+/// let _span = staso_sdk::span("parent").start();
+/// let work = staso_sdk::bind(|| drop(staso_sdk::span("child").start()));
+/// std::thread::spawn(work).join().unwrap();
+/// ```
+#[must_use = "the work is done when it is called"]
+pub fn bind<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let mut here = Here::copied();
+    move || here.run(work)
+}
+
 /// A span that has not begun.
+///
+/// ```
+/// let builder: staso_sdk::SpanBuilder = staso_sdk::span("plan");
+/// drop(builder.start());
+/// ```
 #[derive(Debug, Clone)]
 pub struct SpanBuilder {
     name: SmolStr,
@@ -80,243 +177,191 @@ pub struct SpanBuilder {
 
 impl SpanBuilder {
     /// What sort of work it is; a chain unless said otherwise.
-    #[must_use]
+    ///
+    /// ```
+    /// drop(staso_sdk::span("search").kind(staso_sdk::SpanKind::Tool).start());
+    /// ```
+    #[must_use = "a span begins with `start`"]
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Begins it, below the innermost open span of this thread.
+    /// Begins it, below the innermost open span of this thread, and makes it the innermost.
+    ///
+    /// ```
+    /// let outer = staso_sdk::span("outer").start();
+    /// let inner = staso_sdk::span("inner").start(); // a child of `outer`
+    /// ```
     #[must_use = "the span ends when the guard is dropped"]
+    #[inline]
     pub fn start(self) -> SpanGuard {
-        let mut life = Life::new(Value::Text(self.name), self.kind, None);
-        let recording = recorder::in_force().filter(|r| r.client().is_some_and(Client::is_open));
-        match recording {
-            None => life.begin_unrecorded(),
-            Some(recorder) => {
-                let parent = OPEN.with_borrow(|open| open.last().copied());
-                life.begin(Stack, recorder, parent, None, None);
-                if let Some(own) = life.identity() {
-                    OPEN.with_borrow_mut(|open| open.push(own.place));
-                }
-            }
-        }
-        SpanGuard { life, _thread: PhantomData }
+        let was_panicking = std::thread::panicking();
+        SpanGuard { span: self.begin(), was_panicking, _thread: PhantomData }
+    }
+
+    /// Begins it, below the innermost open span of this thread, without making it the innermost: for work
+    /// that moves between threads. See [`DetachedSpan`].
+    ///
+    /// ```
+    /// let mut span = staso_sdk::span("job").detach();
+    /// span.in_scope(|| drop(staso_sdk::span("a part of the job").start()));
+    /// ```
+    #[must_use = "the span ends when this is dropped"]
+    pub fn detach(self) -> DetachedSpan {
+        self.detach_at(Here::copied())
+    }
+
+    fn detach_at(self, mut here: Here) -> DetachedSpan {
+        let was_panicking = std::thread::panicking();
+        let span = here.run(|| self.begin());
+        DetachedSpan { span, here, was_panicking }
+    }
+
+    #[inline]
+    fn begin(self) -> Span {
+        let is_recording = recorder::active()
+            .is_some_and(|recorder| recorder.client().is_none_or(Client::is_open));
+        let node = is_recording.then(|| {
+            let node = Arc::new(Node::span(Value::Text(self.name), self.kind, None));
+            nesting::start(Thread, &Value::Entry(Arc::clone(&node)), &node, Writer::new);
+            node
+        });
+        Span { node }
     }
 }
 
-/// An open span. It ends when this is dropped; during a panic, as an error.
+/// A handle on a span, cheap to clone, to be used from any thread. What is set after the span has ended is
+/// left out; dropping a handle ends nothing.
+///
+/// ```
+/// let guard = staso_sdk::span("call").start();
+/// let handle: staso_sdk::Span = guard.clone();
+/// handle.set_output(&"done");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// `None` where nothing records.
+    node: Option<Arc<Node<Value>>>,
+}
+
+impl Span {
+    /// Ends it now, instead of when its guard is dropped; twice is harmless.
+    ///
+    /// ```
+    /// let span = staso_sdk::span("short").start();
+    /// assert!(!span.end().accepted); // before `init` nothing is recorded
+    /// ```
+    pub fn end(&self) -> Enqueued {
+        self.close(false)
+    }
+
+    fn close(&self, is_panic: bool) -> Enqueued {
+        let Some(node) = &self.node else { return Enqueued::refused(FailureKind::Disabled) };
+        let raised = is_panic.then(panicked);
+        let entry = Value::Entry(Arc::clone(node));
+        nesting::close(Thread, &entry, node, raised, Writer::new)
+    }
+}
+
+#[cold]
+fn panicked() -> (Value, SpanStatus) {
+    let message = "the thread panicked".to_owned();
+    let described = Described { kind: "panic".to_owned(), message, stack: None };
+    (Value::Error(Arc::new(described)), SpanStatus::Error)
+}
+
+/// An open span that is the innermost one of its thread. It ends when this is dropped; during a panic, as an
+/// error. It stays on its thread: for work that moves, see [`SpanBuilder::detach`] and
+/// [`Instrument`](crate::Instrument).
+///
+/// ```
+/// let span: staso_sdk::SpanGuard = staso_sdk::span("step").start();
+/// span.set_output(&42);
+/// drop(span);
+/// ```
+///
+/// ```compile_fail
+/// let span = staso_sdk::span("step").start();
+/// std::thread::spawn(move || drop(span));
+/// ```
 #[derive(Debug)]
 pub struct SpanGuard {
-    life: Life<Value>,
+    span: Span,
+    /// A span that is begun by a destructor, while a panic unwinds, does not fail by that panic.
+    was_panicking: bool,
     /// The guard belongs to the thread whose current span it is.
     _thread: PhantomData<*const ()>,
 }
 
-/// What a span of a Rust program holds: values that were serialised when they were given.
-#[derive(Debug, Clone)]
-enum Value {
-    Text(SmolStr),
-    Json(Vec<u8>),
-    Members(Vec<(String, Box<RawValue>)>),
-}
+impl Deref for SpanGuard {
+    type Target = Span;
 
-impl SpanGuard {
-    /// What went in. A value that cannot be serialised is left out.
-    pub fn set_input(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if let (Some(json), Some(held)) = (self.json(value), self.life.change()) {
-            held.input = Some(json);
-        }
-        self
-    }
-
-    /// What came out. A value that cannot be serialised is left out.
-    pub fn set_output(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if let (Some(json), Some(held)) = (self.json(value), self.life.change()) {
-            held.output = Some(json);
-        }
-        self
-    }
-
-    /// One entry of metadata; the same key again replaces it.
-    pub fn set_metadata(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> &mut Self {
-        if self.life.identity().is_some()
-            && let Ok(json) = serde_json::value::to_raw_value(value)
-            && let Some(held) = self.life.change()
-            && let Value::Members(members) =
-                held.metadata.get_or_insert_with(|| Value::Members(Vec::new()))
-        {
-            members.retain(|(existing, _)| existing != key);
-            members.push((key.to_owned(), json));
-        }
-        self
-    }
-
-    /// How it ended, if that is not simply well.
-    pub fn set_status(&mut self, status: SpanStatus, description: Option<&str>) -> &mut Self {
-        self.life.force(status);
-        if let Some(held) = self.life.change() {
-            held.describe(description.map(|text| Value::Text(text.into())));
-        }
-        self
-    }
-
-    /// It ended in this error.
-    pub fn record_error(&mut self, error: &(impl std::error::Error + ?Sized)) -> &mut Self {
-        let message = error.to_string();
-        self.set_status(SpanStatus::Error, Some(&message))
-    }
-
-    /// The trace it belongs to; `None` when nothing is recorded.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<TraceId> {
-        self.life.identity().map(|own| own.place.trace_id)
-    }
-
-    /// Its id; `None` when nothing is recorded.
-    #[must_use]
-    pub fn span_id(&self) -> Option<SpanId> {
-        self.life.identity().map(|own| own.place.span_id)
-    }
-
-    fn json(&self, value: &(impl Serialize + ?Sized)) -> Option<Value> {
-        self.life.identity()?;
-        serde_json::to_vec(value).ok().map(Value::Json)
+    fn deref(&self) -> &Span {
+        &self.span
     }
 }
 
 impl Drop for SpanGuard {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(span_id) = self.span_id() {
-            // By identity: guards may be dropped in any order.
-            OPEN.with_borrow_mut(|open| open.retain(|own| own.span_id != span_id));
-        }
-        if std::thread::panicking() && self.life.status == SpanStatus::Ok {
-            self.set_status(SpanStatus::Error, Some("the thread panicked"));
-        }
-        let Some(ended) = self.life.end() else { return };
-        if let Some(recorder) = ended.recorder() {
-            let mut writer = Writer { pen: Pen::new(recorder.limits) };
-            ended.record(&mut writer, recorder, Cow::Borrowed(self.life.name.as_text()));
-        }
+        self.span.close(!self.was_panicking && std::thread::panicking());
     }
 }
 
-impl Value {
-    fn as_text(&self) -> &SmolStr {
-        static EMPTY: SmolStr = SmolStr::new_static("");
-        match self {
-            Self::Text(text) => text,
-            Self::Json(_) | Self::Members(_) => &EMPTY,
-        }
+/// An open span that is current only where it is asked to be. It ends when this is dropped, on whatever
+/// thread that is.
+///
+/// ```
+/// let mut span: staso_sdk::DetachedSpan = staso_sdk::span("job").detach();
+/// std::thread::spawn(move || {
+///     span.in_scope(|| drop(staso_sdk::span("part").start()));
+///     span.set_output(&"done");
+/// })
+/// .join()
+/// .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct DetachedSpan {
+    span: Span,
+    /// The context in which it is the innermost, and what was opened within stays.
+    here: Here,
+    was_panicking: bool,
+}
+
+impl DetachedSpan {
+    /// Runs `work` with this span as the innermost one.
+    ///
+    /// ```
+    /// let mut span = staso_sdk::span("job").detach();
+    /// assert_eq!(span.in_scope(|| 6 * 7), 42);
+    /// ```
+    pub fn in_scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.here.run(work)
+    }
+
+    fn close(&mut self, is_panic: bool) -> Enqueued {
+        let span = &self.span;
+        self.here.run(|| span.close(is_panic))
     }
 }
 
-impl Object for Value {
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+impl Deref for DetachedSpan {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
     }
 }
 
-/// Copies what was serialised into the record.
-struct Writer {
-    pen: Pen,
-}
-
-/// A thread's open spans are a stack of their places: guards are no entries of a variable.
-#[derive(Clone, Copy)]
-struct Stack;
-
-impl Context for Stack {
-    type Object = Value;
-
-    fn current(self) -> Option<Value> {
-        None
-    }
-
-    fn set(self, _entry: Option<&Value>) -> Option<Value> {
-        None
-    }
-
-    fn reset(self, _token: &Value) -> bool {
-        false
-    }
-
-    fn node<'o>(self, _entry: &'o Value) -> Option<&'o Node<Value>>
-    where
-        Self: 'o,
-    {
-        None
-    }
-
-    fn hold(self, object: &Value) -> Value {
-        object.clone()
-    }
-
-    fn text<'o>(self, value: &'o Value) -> Cow<'o, str>
-    where
-        Self: 'o,
-    {
-        Cow::Borrowed(value.as_text())
+impl Drop for DetachedSpan {
+    fn drop(&mut self) {
+        self.close(!self.was_panicking && std::thread::panicking());
     }
 }
 
-impl Host for Writer {
-    type Object = Value;
-    type Context = Stack;
-
-    fn context(&self) -> Stack {
-        Stack
-    }
-
-    fn pen(&mut self) -> &mut Pen {
-        &mut self.pen
-    }
-
-    fn value(&mut self, path: &[&'static str], value: &Value) {
-        match value {
-            Value::Text(text) => self.pen.text(text),
-            Value::Json(json) if self.pen.is_full_with(json.len()) => {
-                self.pen.marker("<span too large>");
-            }
-            Value::Json(json) => self.pen.raw(json),
-            Value::Members(_) => {
-                self.pen.raw(b"{");
-                self.members(path.first().copied().unwrap_or_default(), value, None, &mut true);
-                self.pen.raw(b"}");
-            }
-        }
-    }
-
-    fn members(
-        &mut self,
-        _path: &'static str,
-        mapping: &Value,
-        tells: Option<fn(&str) -> bool>,
-        is_first: &mut bool,
-    ) {
-        let Value::Members(members) = mapping else { return };
-        for (key, value) in members.iter().filter(|(key, _)| tells.is_none_or(|tells| tells(key))) {
-            self.pen.comma(is_first);
-            self.pen.text(key);
-            self.pen.raw(b":");
-            self.pen.raw(value.get().as_bytes());
-        }
-    }
-
-    fn whole(&self, _value: &Value) -> Option<i64> {
-        None
-    }
-
-    fn truth(&self, _value: &Value) -> Option<bool> {
-        None
-    }
-
-    fn describe(&mut self, value: &Value, _with_stack: bool) -> Described {
-        Described { kind: "error".to_owned(), message: value.as_text().to_string(), stack: None }
-    }
-
-    fn redact(&mut self, _path: &[&'static str], _text: &str) -> Option<String> {
-        None
+impl From<SpanBuilder> for DetachedSpan {
+    fn from(builder: SpanBuilder) -> Self {
+        builder.detach()
     }
 }
