@@ -15,7 +15,7 @@ test: ## lint, then every test: Rust, Python, web, end to end, browser journeys
 lint: ## rustfmt, clippy, cargo-deny, tidy, ruff, mypy, stubtest, pyright, Biome, tsc
 	@scripts/lint.sh
 
-bench: ## first numbers: spans in the wheel, ingest over HTTP (prints a table with spread)
+bench: ## what a span costs beside its peers, instructions, footprint, ingest; targets beside the figures
 	@scripts/bench.sh $(ARGS)
 
 build: ## the staso binary (release, dashboard embedded) in target/release

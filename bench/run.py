@@ -1,8 +1,8 @@
 """`make bench`: what a span costs the program, and how fast the server makes it durable.
 
-Peers run interleaved in random order, several passes, each in a process of its own; the table
-shows the median with the quartiles beside it, and the ratios of this one run. Raw blocks and the
-machine go to bench/results/ as JSON. See bench/README.md.
+Peers run interleaved in random order, several passes, each in a process of its own; the tables show
+medians with quartiles, the ratios of this one run, and the targets beside them. Raw blocks and the machine
+go to bench/results/ as JSON. See bench/README.md for the sub-commands.
 """
 
 from __future__ import annotations
@@ -12,113 +12,58 @@ import json
 import os
 import pathlib
 import platform
-import random
 import statistics
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+import footprint
 import ingest
-from server import Server
+import instructions
+import processes
+import report
+from environments import CLIENT_VERSION, OTEL_VERSION, ROOT
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-PEERS = ROOT / "bench-run"
-OTEL = ["opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2"]
+QUICK = [
+    ("python", "recording"),
+    ("staso", "recording"),
+    ("staso", "disabled"),
+    ("staso", "uninitialised"),
+    ("otel", "recording"),
+]
+EVERYONE = [
+    *QUICK,
+    ("otel", "uninitialised"),
+    ("client", "recording"),
+    ("client", "disabled"),
+    ("client", "uninitialised"),
+]
+ALL = ["peers", "delivered", "instructions", "footprint", "ingest"]
 
 
-def quartiles(values: list[float]) -> tuple[float, float, float]:
-    """(median, first quartile, third quartile)."""
-    if len(values) < 2:
-        return values[0], values[0], values[0]
-    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
-    return median, q1, q3
-
-
-def otel_python() -> str:
-    """The interpreter of opentelemetry-sdk's own environment, made on first use."""
-    python = PEERS / "otel" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS / "otel")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *OTEL], check=True)
-    return str(python)
-
-
-def rows_of(python: str, peer: str, url: str, blocks: int) -> list[dict[str, Any]]:
-    """Runs one peer once and reads its blocks."""
-    done = subprocess.run(
-        [python, str(HERE / "sdk_rows.py"), "--peer", peer, "--url", url, "--blocks", str(blocks)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "STASO_"))}
-        | {"STASO_HOME": str(PEERS / "home")},
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"the peer {peer} failed; its message is above")
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def sdk(binary: str, passes: int, blocks: int) -> list[dict[str, Any]]:
-    """Every block of every peer. Fails unless the server holds each span our SDK recorded."""
-    sink = subprocess.Popen([sys.executable, str(HERE / "otlp_sink.py")], stdout=subprocess.PIPE, text=True)
-    assert sink.stdout is not None
-    try:
-        sink_url = f"http://127.0.0.1:{sink.stdout.readline().strip()}"
-        found: list[dict[str, Any]] = []
-        with Server(binary) as server:
-            peers = [
-                (sys.executable, "python", ""),
-                (sys.executable, "staso", server.url),
-                (otel_python(), "otel", sink_url),
-            ]
-            recorded = 0
-            for _ in range(passes):
-                for python, peer, url in random.sample(peers, len(peers)):
-                    rows = rows_of(python, peer, url, blocks)
-                    recorded += sum(r["spans"] for r in rows if r["row"] == "recorded" and peer == "staso")
-                    found += [r for r in rows if r["row"] != "recorded"]
-            if (stored := server.stored_spans()) != recorded:
-                raise SystemExit(f"recorded {recorded} spans, the server holds {stored}: the run does not count")
-        return found
-    finally:
-        sink.kill()
-        sink.wait()
-
-
-def show_sdk(found: list[dict[str, Any]]) -> None:
-    """The table of the SDK's rows, with ratios to both baselines."""
-    print("\nCPU of the calling thread per span, ns: median (quartiles); every span found in the server")
-    print(
-        f"{'row':8} {'python itself':>26} {'opentelemetry-sdk':>28} {'staso':>26} {'otel/staso':>11} {'staso/python':>13}"
-    )
-    for row in ("empty", "typical", "heavy"):
-        ns = {
-            p: quartiles([r["ns"] for r in found if r["peer"] == p and r["row"] == row])
-            for p in ("python", "otel", "staso")
-        }
-        cells = [f"{m:,.0f} ({a:,.0f}-{b:,.0f})" for m, a, b in (ns["python"], ns["otel"], ns["staso"])]
-        print(
-            f"{row:8} {cells[0]:>26} {cells[1]:>28} {cells[2]:>26}"
-            f" {ns['otel'][0] / ns['staso'][0]:>10.1f}x {ns['staso'][0] / ns['python'][0]:>12.2f}x"
-        )
-    print("python itself: empty = a class with __enter__/__exit__; typical, heavy = json.dumps of the payload")
-    print("\nCPU of all threads per delivered span, shipping included, ns: median")
-    for row in ("empty", "typical", "heavy"):
-        cpu = {
-            p: quartiles([r["cpu_ns"] for r in found if r["peer"] == p and r["row"] == row])[0]
-            for p in ("otel", "staso")
-        }
-        print(
-            f"{row:8} opentelemetry-sdk {cpu['otel']:>12,.0f}   staso {cpu['staso']:>12,.0f}   {cpu['otel'] / cpu['staso']:.1f}x"
-        )
+def machine() -> dict[str, Any]:
+    """What the figures were taken on, and of which source."""
+    cpu = next((x for x in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), ":")
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return {
+        "cores": os.cpu_count(),
+        "cpu": cpu.split(":", 1)[1].strip(),
+        "load": os.getloadavg(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "commit": commit.stdout.strip(),
+        "peers": {"opentelemetry-sdk": OTEL_VERSION, "existing staso": CLIENT_VERSION},
+    }
 
 
 def show_ingest(runs: list[dict[str, Any]]) -> None:
     """The table of ingest, one row per batch size."""
     print("\nDurable ingest of `typical` spans over HTTP: median (min-max) over runs; every span read back")
     print(
-        f"{'batch':>6} {'conns':>6} {'spans/s':>26} {'MB/s':>8} {'server CPU us/span':>20} {'ack p50/p99 ms':>16} {'bare fsync p50/p99':>19} {'RSS MB':>7}"
+        f"{'batch':>6} {'conns':>6} {'spans/s':>26} {'MB/s':>8} {'server CPU us/span':>20}"
+        f" {'ack p50/p99 ms':>16} {'bare fsync p50/p99':>19} {'RSS MB':>7}"
     )
     for batch, connections in sorted({(r["batch"], r["connections"]) for r in runs}):
         mine = [r for r in runs if (r["batch"], r["connections"]) == (batch, connections)]
@@ -136,35 +81,77 @@ def show_ingest(runs: list[dict[str, Any]]) -> None:
         )
 
 
+def measure_ingest(binary: str, passes: int, spans: int) -> list[dict[str, Any]]:
+    """Every combination of batch and connections, once a pass, on a fresh directory each."""
+    runs = []
+    for _ in range(passes):
+        for batch, connections in ((100, 1), (100, 4), (500, 2)):
+            run = ingest.measure(binary, batch, spans // batch, connections)
+            runs.append({"batch": batch, "connections": connections, **run})
+    return runs
+
+
+def sections(a: argparse.Namespace, binary: str) -> dict[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """Sub-command to how it is measured and how it is shown."""
+    wheel = os.environ.get("STASO_BENCH_WHEEL", "")
+
+    def text(of: Callable[[Any], str]) -> Callable[[Any], None]:
+        return lambda found: print("\n" + of(found))
+
+    return {
+        "sdk": (lambda: processes.interleaved(binary, QUICK, a.passes, a.rounds), text(report.rows_text)),
+        "peers": (lambda: processes.interleaved(binary, EVERYONE, a.passes, a.rounds), text(report.rows_text)),
+        "delivered": (
+            lambda: processes.delivered(binary, ["staso", "otel", "client"], a.passes, a.rounds),
+            text(report.delivered_text),
+        ),
+        "instructions": (lambda: instructions.measure(binary), text(report.instructions_text)),
+        "footprint": (
+            lambda: footprint.measure(binary, ["staso", "otel", "client"], a.samples, wheel),
+            text(report.footprint_text),
+        ),
+        "ingest": (lambda: measure_ingest(binary, a.passes, a.spans), show_ingest),
+    }
+
+
+def keep(name: str, text: str) -> None:
+    """Writes one result beside the earlier ones."""
+    out = HERE / "results" / name
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(text)
+    print(f"\nkept: {out.relative_to(ROOT)}")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("what", nargs="?", choices=["all", "sdk", "ingest"], default="all")
-    arguments.add_argument("--passes", type=int, default=4, help="interleaved passes over the peers")
-    arguments.add_argument("--blocks", type=int, default=5, help="timed blocks per row and pass")
+    arguments.add_argument("what", nargs="?", choices=["all", "sdk", *ALL, "profile"], default="all")
+    arguments.add_argument("--passes", type=int, default=3, help="interleaved passes over the peers")
+    arguments.add_argument("--rounds", type=int, default=5, help="rounds of timed blocks per process")
+    arguments.add_argument("--samples", type=int, default=24, help="fresh processes per figure of the footprint")
     arguments.add_argument("--spans", type=int, default=50_000, help="spans per ingest run")
+    arguments.add_argument("--row", default="empty", help="the row to profile")
+    arguments.add_argument("--top", type=int, default=60, help="how much of a profile is kept")
     a = arguments.parse_args()
     binary = os.environ.get("STASO_BENCH_SERVER", str(ROOT / "target/release/staso"))
     if not os.path.exists(binary):
         raise SystemExit(f"no server at {binary}: run `make build`, or set STASO_BENCH_SERVER")
-    PEERS.mkdir(exist_ok=True)
-    result: dict[str, Any] = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()},
-    }
-    if a.what in ("all", "sdk"):
-        result["sdk"] = sdk(binary, a.passes, a.blocks)
-        show_sdk(result["sdk"])
-    if a.what in ("all", "ingest"):
-        result["ingest"] = runs = []
-        for _ in range(a.passes):
-            for batch, connections in ((100, 1), (100, 4), (500, 2)):
-                run = ingest.measure(binary, batch, a.spans // batch, connections)
-                runs.append({"batch": batch, "connections": connections, **run})
-        show_ingest(runs)
-    out = HERE / "results" / f"{result['at'].replace(':', '')}-{a.what}.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(result, indent=1))
-    print(f"\nraw blocks: {out.relative_to(ROOT)}")
+    at = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
+    if a.what == "profile":
+        text = instructions.profile(binary, a.row, os.environ["STASO_BENCH_SYMBOLS"], a.top)
+        print("\n".join(text.splitlines()[:28]))
+        return keep(f"{at}-profile-{a.row}.txt", text)
+    known = sections(a, binary)
+    result: dict[str, Any] = {"at": at, "machine": machine()}
+    try:
+        for name in ALL if a.what == "all" else [a.what]:
+            measure, show = known[name]
+            began = time.monotonic()
+            result[name] = measure()
+            show(result[name])
+            print(f"\n{name}: {time.monotonic() - began:.0f} s", flush=True)
+    finally:
+        # What was measured before a part failed is worth keeping; the part that failed is not in the file.
+        keep(f"{at}-{a.what}.json", json.dumps(result, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -68,11 +68,11 @@ class Server:
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Server:
-        """Starts it on a free port and waits until it answers."""
+    def start(self, port: int = 0) -> Server:
+        """Starts it, on a free port unless told which, and waits until it answers."""
         assert self.process is None or self.process.poll() is not None, "the server runs already"
         with self.log.open("ab") as log:
-            command = [str(server_binary()), "serve", "--port", "0"]
+            command = [str(server_binary()), "serve", "--port", str(port)]
             self.process = subprocess.Popen(command, env=environment(self.home), stdout=log, stderr=log)
         self.url = wait_until("the server to announce itself", self._announced)
         wait_until("the server to be ready", self._is_ready)

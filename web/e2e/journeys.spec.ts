@@ -246,6 +246,33 @@ test("a running span ticks, then ends without a reload", async ({ page, server, 
   await expect(duration).toHaveText(/4\.20.s/);
 });
 
+test("what a process that died held open is closed without a reload", async ({ page, server, look }) => {
+  const at = nowNs() - 3_000_000_000n;
+  const [dying, living] = ["1d3f2c1e-4b5a-4c6d-8e7f-0a1b2c3d4e5f", "2d3f2c1e-4b5a-4c6d-8e7f-0a1b2c3d4e5f"];
+  const open = (name: string, parent: string | null, process_id: string) =>
+    span("died", name, parent, { at, ms: null }, { kind: "agent", process_id });
+  const spans = [open("supervisor", null, living), open("worker", "supervisor", dying)];
+  await server.ingest({ trace_id: traceId("died"), agent_name: "worker", spans });
+  await page.goto(`/traces/${traceId("died")}`);
+  const tree = page.getByRole("treegrid");
+  await expect(tree.getByLabel("running")).toHaveCount(2);
+
+  const goodbye = (id: string) =>
+    page.request.post("/v1/traces/ingest", { data: { traces: [], processes: [{ id, goodbye: true }] } });
+  expect((await goodbye(dying)).ok()).toBe(true);
+  await expect(tree.getByLabel("interrupted")).toHaveCount(1);
+  await expect(tree.getByLabel("running")).toHaveCount(1);
+  await expect(page.getByTestId("fate").first()).toHaveText("Running");
+
+  expect((await goodbye(living)).ok()).toBe(true);
+  await expect(page.getByTestId("fate").first()).toHaveText("Interrupted");
+  await expect(tree.getByLabel("interrupted")).toHaveCount(2);
+  await expect(
+    page.getByText("2 spans were open when the process ended, and closed as errors."),
+  ).toBeVisible();
+  await look("interrupted-1280-light");
+});
+
 test("a child whose parent never came is shown as such", async ({ page, server }) => {
   const orphan = span("orphan", "lost step", "nowhere", { at: nowNs() - 1_000_000_000n, ms: 10 });
   await server.ingest({ trace_id: traceId("orphan"), spans: [orphan] });

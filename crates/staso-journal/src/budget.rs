@@ -35,6 +35,8 @@ pub(crate) fn measure(dir: &Path) -> u64 {
 pub(crate) struct Evicted {
     pub(crate) is_own: bool,
     pub(crate) records: u64,
+    /// Announcements of open spans, which are not among the records.
+    pub(crate) announcements: u64,
     pub(crate) bytes: u64,
 }
 
@@ -62,7 +64,9 @@ fn evict_own(live: &Live) -> Option<Evicted> {
     }
     delete(&live.path).ok()?;
     let bytes = live.size.load(Ordering::Relaxed);
-    Some(Evicted { is_own: true, records: live.left(), bytes })
+    let announcements = live.announcements_left();
+    let records = live.left().saturating_sub(announcements);
+    Some(Evicted { is_own: true, records, announcements, bytes })
 }
 
 fn evict_free(path: &Path) -> Option<Evicted> {
@@ -71,14 +75,14 @@ fn evict_free(path: &Path) -> Option<Evicted> {
     let outlet = Outlet::open(path).ok().flatten();
     let records = outlet.map_or(0, |outlet| outlet.count_left(data.len()).unwrap_or_default());
     delete(path).ok()?;
-    Some(Evicted { is_own: false, records, bytes: disk_bytes(&data) })
+    Some(Evicted { is_own: false, records, announcements: 0, bytes: disk_bytes(&data) })
 }
 
 /// Keeps a batch that a server refused for good: its body as `rejected/<key>.json` and the reason
 /// beside it. Nothing is kept beyond the budget.
 ///
 /// # Errors
-/// [`JournalError::Full`] or [`JournalError::Io`].
+/// [`JournalError::Full`], [`JournalError::DiskFull`] or [`JournalError::Io`].
 pub fn set_aside(
     dir: &Path,
     batch: &Batch,

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 /// Why the journal could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The directory has reached its budget, or the disk is full.
+    /// The directory has reached its budget.
     #[error("the journal is full")]
     Full,
+    /// The disk, or this user's or program's share of it, has no room. That may pass.
+    #[error("the disk has no room for the journal")]
+    DiskFull,
     /// One record is larger than any segment may be.
     #[error("a record of {bytes} bytes is larger than the journal keeps")]
     TooLarge {
@@ -32,7 +35,9 @@ pub enum JournalError {
 impl JournalError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::DiskFull,
             _ => Self::Io { path: path.to_owned(), source },
         }
     }

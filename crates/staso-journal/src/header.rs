@@ -20,7 +20,7 @@ use crate::destination::Destination;
 
 const MAGIC: &[u8; 8] = b"STASOJNL";
 /// The format this code writes.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 const SLOTS_AT: usize = 64;
 const SLOT_LEN: usize = 40;
 const DESTINATION_AT: usize = 152;

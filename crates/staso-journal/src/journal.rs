@@ -3,6 +3,7 @@
 //! Appending holds one short lock that no shipping, reading or deleting ever holds.
 
 mod ahead;
+mod stats;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use self::ahead::Ahead;
-use crate::adopt::presence_path;
+pub use self::stats::JournalStats;
+use crate::adopt::{UNBORN, presence_path};
 use crate::batch::{Batch, BatchLimits};
 use crate::budget;
 use crate::destination::{Destination, Mode};
@@ -24,7 +26,7 @@ use crate::header::SegmentHeader;
 use crate::home::{create_private_dir, private_options};
 use crate::lock::Lock;
 use crate::outlet::{Outlet, delete};
-use crate::record::RecordKind;
+use crate::record::{Record, RecordKind};
 use crate::segment::{FIRST_CHUNK, Inlet, Live};
 
 /// A full directory is measured anew at most this often.
@@ -76,6 +78,9 @@ pub struct Journal {
     given_up: AtomicU64,
     evicted: AtomicU64,
     evicted_of_others: AtomicU64,
+    announced: AtomicU64,
+    announced_gone: AtomicU64,
+    announced_evicted: AtomicU64,
     is_mapped: AtomicBool,
     /// Records come faster than room is made for them.
     wants_room: AtomicBool,
@@ -88,33 +93,6 @@ struct Intake {
     presence: Option<Lock>,
     is_closed: bool,
     full_since: Option<Instant>,
-}
-
-/// Counters since the journal was opened, and how it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JournalStats {
-    /// Records appended.
-    pub appended: u64,
-    /// Records acknowledged by a server.
-    pub delivered: u64,
-    /// Records set aside because a server refused them for good.
-    pub given_up: u64,
-    /// Own records evicted to stay within the budget.
-    pub evicted: u64,
-    /// Records of dead processes evicted to stay within the budget.
-    pub evicted_of_others: u64,
-    /// Bytes in the directory, of all processes, as last measured.
-    pub bytes: u64,
-    /// Whether the current segment is mapped.
-    pub is_mapped: bool,
-}
-
-impl JournalStats {
-    /// Records that are neither delivered nor lost.
-    #[must_use]
-    pub fn left(&self) -> u64 {
-        self.appended.saturating_sub(self.delivered + self.given_up + self.evicted)
-    }
 }
 
 impl Journal {
@@ -145,6 +123,9 @@ impl Journal {
             given_up: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             evicted_of_others: AtomicU64::new(0),
+            announced: AtomicU64::new(0),
+            announced_gone: AtomicU64::new(0),
+            announced_evicted: AtomicU64::new(0),
             is_mapped: AtomicBool::new(false),
             wants_room: AtomicBool::new(false),
         })
@@ -165,8 +146,8 @@ impl Journal {
     /// Appends one record. When this returns, the record survives the death of the process.
     ///
     /// # Errors
-    /// [`JournalError::Full`] at the budget (never in local mode while older records can go) or
-    /// when the disk is full; [`JournalError::TooLarge`]; [`JournalError::Closed`];
+    /// [`JournalError::Full`] at the budget (never in local mode while older records can go);
+    /// [`JournalError::DiskFull`]; [`JournalError::TooLarge`]; [`JournalError::Closed`];
     /// [`JournalError::Io`] when the directory cannot be used at all.
     pub fn append(
         &self,
@@ -186,11 +167,16 @@ impl Journal {
         self.prepare(&mut intake, json.len())?;
         let inlet = intake.current.as_mut().ok_or(JournalError::Closed)?;
         inlet.put(&head, json)?;
+        if kind == RecordKind::Provisional {
+            inlet.live.announced.fetch_add(1, Ordering::AcqRel);
+            self.announced.fetch_add(1, Ordering::AcqRel);
+        }
         if inlet.tail() >= intake.ahead.low_mark {
             intake.ahead.low_mark = u64::MAX;
             self.wants_room.store(true, Ordering::Relaxed);
         }
-        self.appended.fetch_add(1, Ordering::Release);
+        // Only the holder of the lock writes this.
+        self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
         Ok(())
     }
 
@@ -244,16 +230,24 @@ impl Journal {
 
     fn begin(&self, intake: &mut Intake, payload: usize) -> Result<Inlet, JournalError> {
         if intake.presence.is_none() {
-            let path = presence_path(&self.dir, self.process_id);
-            private_options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(JournalError::io(&path))?;
-            intake.presence = Lock::try_take(&path).map_err(JournalError::io(&path))?;
+            intake.presence = self.appear()?;
         }
         self.new_segment(payload)
+    }
+
+    /// Shows that this process lives. The file gets its name only once it is locked: whoever finds it
+    /// unlocked may be sure that its process is gone.
+    fn appear(&self) -> Result<Option<Lock>, JournalError> {
+        let path = presence_path(&self.dir, self.process_id);
+        let unborn = path.with_extension(UNBORN);
+        let mut options = private_options();
+        let file = options.write(true).create(true).truncate(false).open(&unborn);
+        file.map_err(JournalError::io(&unborn))?;
+        let Some(lock) = Lock::try_take(&unborn).map_err(JournalError::io(&unborn))? else {
+            return Ok(None);
+        };
+        fs::rename(&unborn, &path).map_err(JournalError::io(&path))?;
+        Ok(Some(lock))
     }
 
     /// A segment that a payload of this length fits into.
@@ -301,6 +295,8 @@ impl Journal {
         let Some(evicted) = budget::evict_oldest(&self.dir, &own) else { return false };
         let counter = if evicted.is_own { &self.evicted } else { &self.evicted_of_others };
         counter.fetch_add(evicted.records, Ordering::AcqRel);
+        self.announced_evicted.fetch_add(evicted.announcements, Ordering::AcqRel);
+        self.announced_gone.fetch_add(evicted.announcements, Ordering::AcqRel);
         self.release(evicted.bytes);
         true
     }
@@ -375,7 +371,11 @@ impl Journal {
         let count = batch.records.len() as u64;
         // What was evicted while it was being sent is counted once, as evicted.
         if !live.is_evicted.load(Ordering::Acquire) {
+            let is_announcement = |record: &&Record| record.kind == RecordKind::Provisional;
+            let announced = batch.records.iter().filter(is_announcement).count() as u64;
             live.settled.fetch_add(count, Ordering::AcqRel);
+            live.announced_settled.fetch_add(announced, Ordering::AcqRel);
+            self.announced_gone.fetch_add(announced, Ordering::AcqRel);
             counter.fetch_add(count, Ordering::AcqRel);
         }
         Ok(())
@@ -453,6 +453,9 @@ impl Journal {
             given_up: self.given_up.load(Ordering::Acquire),
             evicted: self.evicted.load(Ordering::Acquire),
             evicted_of_others: self.evicted_of_others.load(Ordering::Acquire),
+            announced: self.announced.load(Ordering::Acquire),
+            announced_gone: self.announced_gone.load(Ordering::Acquire),
+            announced_evicted: self.announced_evicted.load(Ordering::Acquire),
             bytes: self.usage.load(Ordering::Relaxed),
             is_mapped: self.is_mapped.load(Ordering::Relaxed),
         }

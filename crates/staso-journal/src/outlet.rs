@@ -15,6 +15,7 @@ use crate::storage::{read_at, write_all_at};
 
 /// How much is read at once at least.
 const WINDOW_BYTES: usize = 64 * 1024;
+const WINDOW_MAX: usize = 1 << 20;
 
 /// The reading end of one segment file.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ impl Outlet {
     ) -> Result<Run, JournalError> {
         let mut run = Run::default();
         let mut offset = from;
-        let mut window = limits.bytes.clamp(WINDOW_BYTES, 1 << 20);
+        let mut window = WINDOW_BYTES;
         while offset < end {
             let want = window.min(usize::try_from(end - offset).unwrap_or(usize::MAX));
             let bytes = read_at(&self.file, offset, want).map_err(JournalError::io(&self.path))?;
@@ -152,7 +153,8 @@ impl Outlet {
                 Step::Done => break,
                 Step::ReadFrom { at, length } => {
                     offset = at;
-                    window = window.max(length);
+                    // Most batches are small; those that are not need few steps all the same.
+                    window = (window * 2).min(WINDOW_MAX).max(length);
                 }
             }
         }

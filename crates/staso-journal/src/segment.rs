@@ -31,6 +31,9 @@ pub(crate) struct Live {
     pub(crate) appended: AtomicU64,
     /// Records delivered or given up.
     pub(crate) settled: AtomicU64,
+    /// Announcements of open spans among the appended records, and among the settled ones.
+    pub(crate) announced: AtomicU64,
+    pub(crate) announced_settled: AtomicU64,
     /// Bytes counted against the budget.
     pub(crate) size: AtomicU64,
     _lock: Lock,
@@ -91,6 +94,8 @@ impl Inlet {
             is_evicted: AtomicBool::new(false),
             appended: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            announced: AtomicU64::new(0),
+            announced_settled: AtomicU64::new(0),
             size: AtomicU64::new(FIRST_CHUNK),
             _lock: lock,
         };
@@ -122,7 +127,9 @@ impl Inlet {
             .put(&self.live.file, self.tail, head, payload)
             .map_err(JournalError::io(&self.live.path))?;
         self.tail += frame::framed_len(payload.len()) as u64;
-        self.live.appended.fetch_add(1, Ordering::Relaxed);
+        // The inlet is the one that counts.
+        let appended = self.live.appended.load(Ordering::Relaxed) + 1;
+        self.live.appended.store(appended, Ordering::Relaxed);
         self.live.tail.store(self.tail, Ordering::Release);
         Ok(())
     }
@@ -170,6 +177,12 @@ impl Live {
     pub(crate) fn left(&self) -> u64 {
         let settled = self.settled.load(Ordering::Acquire);
         self.appended.load(Ordering::Acquire).saturating_sub(settled)
+    }
+
+    /// Announcements among those.
+    pub(crate) fn announcements_left(&self) -> u64 {
+        let settled = self.announced_settled.load(Ordering::Acquire);
+        self.announced.load(Ordering::Acquire).saturating_sub(settled)
     }
 }
 

@@ -96,7 +96,7 @@ fn trouble(path: &Path) -> Option<Trouble> {
 /// or must not be moved: it is not damaged, or somebody has it. Nothing is kept beyond the budget.
 ///
 /// # Errors
-/// [`JournalError::Full`] or [`JournalError::Io`]; the segment is where it was.
+/// [`JournalError::Full`], [`JournalError::DiskFull`] or [`JournalError::Io`]; the segment is where it was.
 pub fn set_segment_aside(
     dir: &Path,
     path: &Path,

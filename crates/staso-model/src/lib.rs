@@ -18,7 +18,8 @@ pub use annotation::{Annotation, AnnotationSource, AnnotationValue};
 pub use ids::{AnnotationId, IdError, ProcessId, SpanId, TraceId, parse_id};
 pub use kind::{CaptureCategory, SpanKind, SpanStatus};
 pub use span::{
-    DroppedCounts, EntityRef, Event, Link, Payload, Repair, Resource, Scope, Span, Version,
+    DroppedCounts, EntityRef, Event, INTERRUPTED_ATTRIBUTE, Link, PROVISIONAL_ATTRIBUTE, Payload,
+    Repair, Resource, Scope, Span, Stage, Version,
 };
 pub use usage::{CacheParts, SentTotals, Usage, UsageBasis};
 pub use value::{Attributes, Value, get, get_path};

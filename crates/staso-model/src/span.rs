@@ -111,12 +111,44 @@ pub struct Span {
     pub repairs: Vec<Repair>,
 }
 
-/// The order of versions: a final report beats a provisional one, then the client's own number,
-/// then the time of receipt, then the sequence of receipt. The greatest wins.
+/// The attribute that marks a span somebody else closed because its process was gone.
+pub const INTERRUPTED_ATTRIBUTE: &str = "staso.interrupted";
+
+/// The attribute by which existing clients say that a root is still open.
+pub const PROVISIONAL_ATTRIBUTE: &str = "staso.provisional_root";
+
+/// How far a report says its span has come. A later stage beats an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It has not ended.
+    Open,
+    /// Somebody else closed it because its process was gone ([`INTERRUPTED_ATTRIBUTE`] says so). The
+    /// word of its own process, should one turn up after all, counts more.
+    Interrupted,
+    /// It has ended, and its own process says so.
+    Ended,
+}
+
+impl Stage {
+    /// The stage of a report that says whether its span is open, and has these attributes.
+    #[must_use]
+    pub fn of(is_open: bool, attributes: &Attributes) -> Self {
+        let mark = crate::value::get(attributes, INTERRUPTED_ATTRIBUTE);
+        match mark {
+            _ if is_open => Self::Open,
+            Some(Value::Bool(true)) => Self::Interrupted,
+            _ => Self::Ended,
+        }
+    }
+}
+
+/// The order of versions: a report of a later stage beats one of an earlier, then the client's own
+/// number, then the time of receipt, then the sequence of receipt. The greatest wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
-    /// Whether the span had ended when this was sent.
-    pub is_final: bool,
+    /// How far the span had come when this was sent.
+    pub stage: Stage,
     /// The client's own version number; 0 when it sends none.
     pub client: u64,
     /// When the server received it, Unix nanoseconds.
@@ -252,7 +284,7 @@ impl Span {
             trace_id,
             span_id,
             parent_span_id: None,
-            version: Version { is_final: true, client: 0, received_ns: 0, sequence: 0 },
+            version: Version { stage: Stage::Ended, client: 0, received_ns: 0, sequence: 0 },
             name: String::new(),
             kind: SpanKind::Chain,
             otel_kind: 0,
@@ -296,7 +328,7 @@ impl Span {
     /// Whether this version says that the span is still open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.version.is_final
+        self.version.stage == Stage::Open
     }
 
     /// How long it took, nanoseconds; `None` while open. Never negative.

@@ -11,11 +11,15 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::fork::process_generation;
 use crate::open::OpenToken;
+use crate::pen::Call;
 use crate::record::SpanHead;
 use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 
 /// The worker is given this long to say goodbye after a shutdown's own time.
 const GOODBYE: Duration = Duration::from_millis(200);
+
+/// Calls into the program are waited for this long when it ends.
+const CALLS_END: Duration = Duration::from_secs(1);
 
 /// A handle on the engine that records and ships.
 #[derive(Clone)]
@@ -108,8 +112,10 @@ impl Client {
     }
 
     /// Like [`Client::shutdown`], for the end of the program: waits only while requests make
-    /// progress. The rest stays in the journal.
+    /// progress. The rest stays in the journal. No code of the program is called by us any more when
+    /// this returns: its runtime may take threads down wherever they are.
     pub fn shutdown_at_exit(&self, timeout: Duration) -> DeliveryReport {
+        Call::end_all(CALLS_END);
         self.end(timeout, true)
     }
 

@@ -34,6 +34,11 @@ impl Discovery {
         Self { named, home: config.home.clone(), looked_at: None, info: None }
     }
 
+    /// Forgets when it last looked: the answer matters now.
+    pub(crate) fn look_again(&mut self) {
+        self.looked_at = None;
+    }
+
     pub(crate) fn find(&mut self) -> Option<Found> {
         if let Some(target) = &self.named {
             return Some(Found { target: target.clone(), form: None });

@@ -3,13 +3,14 @@
 //! A forked child gets an engine of its own; the parent's is left where it is, untouched, because
 //! any of its locks may have been held when the process was copied.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use staso_journal::{Batch, Journal, JournalError, JournalOptions, Mode, Record, RecordKind};
 use staso_model::{ProcessId, SpanId, TraceId};
 
+use crate::clock;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::destination::Destination;
@@ -33,7 +34,8 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) said: SaidOnce,
     pub(crate) wake: Wake,
-    is_journal_broken: AtomicBool,
+    /// When the journal is tried again, on the monotonic clock; 0 while it works.
+    journal_rests_until_ns: AtomicU64,
     progress: Mutex<Progress>,
     progressed: Condvar,
 }
@@ -76,7 +78,7 @@ impl Engine {
         Self {
             stamp: crate::record::stamp(process_id, config.sample_rate, config.capture),
             queue: Queue::new(config.max_queue_size),
-            wake: Wake::new(config.batch_size as u64),
+            wake: Wake::new(config.batch_size as u64, journal.is_some()),
             config,
             process_id,
             generation: crate::fork::process_generation(),
@@ -85,7 +87,7 @@ impl Engine {
             open: OpenSpans::new(),
             counters: Counters::default(),
             said,
-            is_journal_broken: AtomicBool::new(false),
+            journal_rests_until_ns: AtomicU64::new(0),
             progress: Mutex::default(),
             progressed: Condvar::new(),
         }
@@ -99,11 +101,14 @@ impl Engine {
         span_id: &SpanId,
         json: &[u8],
     ) -> Enqueued {
+        let is_counted = kind != RecordKind::Provisional;
         if let Err(refusal) = self.keep(kind, trace_id, span_id, json) {
-            self.counters.refused(refusal);
+            if is_counted {
+                self.counters.refused(refusal);
+            }
             return Enqueued::refused(refusal);
         }
-        if kind != RecordKind::Provisional {
+        if is_counted {
             self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         }
         self.wake.note(json.len() as u64);
@@ -118,11 +123,12 @@ impl Engine {
         span_id: &SpanId,
         json: &[u8],
     ) -> Result<(), FailureKind> {
-        if let Some(journal) = &self.journal
-            && !self.is_journal_broken.load(Ordering::Relaxed)
-        {
+        if let Some(journal) = self.journal.as_ref().filter(|_| !self.is_journal_resting()) {
             match journal.append(kind, trace_id, span_id, json) {
                 Ok(()) => {
+                    if self.journal_rests_until_ns.load(Ordering::Relaxed) != 0 {
+                        self.journal_rests_until_ns.store(0, Ordering::Relaxed);
+                    }
                     if journal.wants_room() {
                         self.wake.call_to_tend();
                     }
@@ -133,8 +139,8 @@ impl Engine {
                     self.said.warn("journal full", &format!("a span was not kept: {error}"));
                     return Err(FailureKind::QueueFull);
                 }
-                Err(error @ JournalError::Io { .. }) => {
-                    self.is_journal_broken.store(true, Ordering::Relaxed);
+                Err(error @ (JournalError::DiskFull | JournalError::Io { .. })) => {
+                    self.rest_journal();
                     say_memory_only(&self.said, &error);
                 }
             }
@@ -144,6 +150,20 @@ impl Engine {
             true => Ok(()),
             false => Err(FailureKind::QueueFull),
         }
+    }
+
+    /// Whether the journal has failed and is not to be tried again yet.
+    #[inline]
+    fn is_journal_resting(&self) -> bool {
+        let until = self.journal_rests_until_ns.load(Ordering::Relaxed);
+        until != 0 && clock::mono_ns() < until
+    }
+
+    /// The file system refused: trying at each span would make all of them slow.
+    #[cold]
+    fn rest_journal(&self) {
+        let until = clock::mono_ns().saturating_add(JOURNAL_REST_NS);
+        self.journal_rests_until_ns.store(until, Ordering::Relaxed);
     }
 
     /// Starts the worker if it is not running.
@@ -282,7 +302,7 @@ impl Engine {
         let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
         let mut report = self.counters.report(stats.evicted);
         report.pending = self.queue.level().0;
-        report.journalled = stats.left();
+        report.journalled = stats.ended_left();
         report.timed_out = timed_out;
         report
     }
@@ -293,13 +313,13 @@ impl Engine {
         let (waiting, _) = self.queue.level();
         stats.0.insert("memory_pending", waiting);
         stats.0.insert("open_spans", self.open.count() as u64);
+        let is_usable = self.journal.is_some() && !self.is_journal_resting();
+        stats.0.insert("journal_usable", u64::from(is_usable));
         if let Some(journal) = &self.journal {
             let found = journal.stats();
-            let is_usable = !self.is_journal_broken.load(Ordering::Relaxed);
-            stats.0.insert("journal_usable", u64::from(is_usable));
             stats.0.insert("journal_mapped", u64::from(found.is_mapped));
             stats.0.insert("journal_bytes", found.bytes);
-            stats.0.insert("journal_pending", found.left());
+            stats.0.insert("journal_pending", found.ended_left());
             stats.0.insert("journal_evicted", found.evicted);
             stats.0.insert("journal_evicted_of_others", found.evicted_of_others);
         }
@@ -324,14 +344,21 @@ fn open_journal(
     opened.map_err(|error| say_memory_only(said, &error)).ok()
 }
 
+/// How long a journal that could not be written to is left alone, nanoseconds.
+const JOURNAL_REST_NS: u64 = 1_000_000_000;
+
 fn say_memory_only(said: &SaidOnce, error: &JournalError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})"));
+    let remedy = match error {
+        JournalError::DiskFull => "make room on it".to_owned(),
+        _ => format!("set {} to a directory this user may write to", crate::env::HOME),
+    };
     said.warn(
         "no journal",
         &format!(
-            "{error} ({cause}): spans are kept in memory only and do not survive this process. \
-             Set {} to a directory this user may write to.",
-            crate::env::HOME
+            "{error}{}: spans are kept in memory only and do not survive this process. To end \
+             this, {remedy}.",
+            cause.unwrap_or_default(),
         ),
     );
 }

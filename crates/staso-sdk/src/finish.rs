@@ -79,15 +79,19 @@ impl<O: Object> Ended<O> {
         name: Cow<'_, str>,
     ) -> Enqueued {
         let held = self.held.as_deref();
+        let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
+        if recorder.client().is_some_and(|client| !client.is_open()) {
+            // It is refused: nothing need be read.
+            return recorder.append(RecordKind::Span, trace_id, span_id, b"");
+        }
         let out = &mut host.pen().out;
         out.clear();
         if held.is_some_and(|held| held.is_dropped) {
-            let (span_id, parent_id) = (&own.place.span_id, own.parent_id.as_ref());
+            let parent_id = own.parent_id.as_ref();
             record::write_dropped(out, span_id, parent_id, own.start_ns, self.end_ns);
         } else {
             self.write(host, recorder, own, name);
         }
-        let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
         let answer = recorder.append(RecordKind::Span, trace_id, span_id, &host.pen().out);
         for annotation in held.iter().flat_map(|held| &held.annotations) {
             annotation.record(host, recorder, trace_id, Some(span_id));

@@ -29,7 +29,7 @@ pub struct Described {
 /// Reads objects for one record.
 pub trait Host {
     /// What spans hold.
-    type Object: Object;
+    type Object: Object + 'static;
 
     /// The language's variable for where we are.
     type Context: Context<Object = Self::Object>;

@@ -22,18 +22,6 @@ static ESCAPES: [u8; 256] = {
     table
 };
 
-/// The numbers 00 to 99, two digits each.
-static PAIRS: [u8; 200] = {
-    let mut table = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        table[number * 2] = b'0' + (number / 10) as u8;
-        table[number * 2 + 1] = b'0' + (number % 10) as u8;
-        number += 1;
-    }
-    table
-};
-
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A string with its quotes.
@@ -60,28 +48,13 @@ pub fn write_str_lossy_utf8(out: &mut Vec<u8>, bytes: &[u8]) {
 /// A signed integer.
 #[inline]
 pub fn write_i64(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    write_u64(out, value.unsigned_abs());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// An unsigned integer, two digits at a time.
+/// An unsigned integer.
 #[inline]
-pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while value >= 10 {
-        at -= 2;
-        let pair = usize::from((value % 100) as u8) * 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-        value /= 100;
-    }
-    if value > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
+pub fn write_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A float in its shortest form that reads back the same; `null` for what JSON cannot say.
@@ -124,10 +97,50 @@ fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// How many bytes from the start need no escape. Payloads are mostly long plain text, so that
-/// looking for what JSON escapes is most of the work: eight bytes are looked at together.
+/// How many bytes from the start need no escape. Payloads are mostly plain text, so that looking for what
+/// JSON escapes is most of the work: 16 bytes are looked at together, the rest eight at a time.
 #[inline]
 fn plain_prefix(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    for (number, block) in blocks.iter().enumerate() {
+        let found = specials(block);
+        if found != 0 {
+            return number * 16 + found.trailing_zeros() as usize;
+        }
+    }
+    let plain = blocks.len() * 16;
+    plain + plain_words(&bytes[plain..])
+}
+
+/// A bit for each byte that needs an escape, the first byte's the lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn specials(block: &[u8; 16]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    // SAFETY: the instructions belong to every x86-64 processor, and 16 bytes may be read.
+    unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        let found = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+        _mm_movemask_epi8(found).cast_unsigned()
+    }
+}
+
+/// A bit for each byte that needs an escape, the first byte's the lowest.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn specials(block: &[u8; 16]) -> u32 {
+    let plain = plain_words(block);
+    if plain < block.len() { 1 << plain } else { 0 }
+}
+
+#[inline]
+fn plain_words(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
     let (words, _) = bytes.as_chunks::<8>();
@@ -170,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_needs_an_escape_is_found_at_every_place() {
-        for length in 0..20 {
+        for length in (0..20).chain(30..70) {
             for special in ['"', '\\', '\0', '\u{1f}', '\n', 'é', '\u{7f}', '😀'] {
                 for place in 0..=length {
                     let mut text = "a".repeat(length);

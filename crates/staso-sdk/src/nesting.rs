@@ -7,7 +7,9 @@
 //! in a copy: the variable can be reset by it only there. So an entry that is over is passed over where it
 //! was put, and stays the parent in the contexts that were copied from there.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use staso_model::{SpanKind, SpanStatus};
@@ -23,7 +25,7 @@ use crate::report::Enqueued;
 /// A language's variable, and its objects that are entries in it.
 pub trait Context: Copy {
     /// What the language holds.
-    type Object: Object;
+    type Object: Object + 'static;
 
     /// The innermost entry, as it stands.
     fn current(self) -> Option<Self::Object>;
@@ -51,7 +53,7 @@ pub trait Context: Copy {
 /// A span or a conversation, with its place among the others. Its lock is held only for moves and copies:
 /// no code of the program runs under it.
 #[derive(Debug)]
-pub struct Node<O> {
+pub struct Node<O: 'static> {
     state: Mutex<State<O>>,
 }
 
@@ -71,7 +73,7 @@ enum What<O> {
     Scope { remote: Option<Place>, surroundings: Arc<Surroundings>, is_over: bool },
 }
 
-impl<O: Object> Node<O> {
+impl<O: Object + 'static> Node<O> {
     /// A span that has not begun.
     pub fn span(name: O, kind: SpanKind, held: Option<Box<Held<O>>>) -> Self {
         Self::new(What::Span(Life::new(name, kind, held)))
@@ -129,14 +131,16 @@ impl<O: Object> Node<O> {
         state.previous.iter().chain(&state.token).try_for_each(visit)
     }
 
-    /// Lets go of every object that can be part of a cycle; the answer is dropped outside the lock.
-    pub fn let_go(&self) -> impl Drop + use<O> {
+    /// Lets go of every object that can be part of a cycle.
+    pub fn let_go(&self) {
         let mut state = self.lock();
         let held = match &mut state.what {
             What::Span(life) => life.let_go(),
             What::Scope { .. } => None,
         };
-        LetGo(held, state.previous.take(), state.token.take())
+        let way_outwards = (state.previous.take(), state.token.take());
+        drop(state);
+        drop((held, way_outwards));
     }
 
     /// For an entry that is over and to be passed over here: the one outside it.
@@ -178,11 +182,39 @@ impl<O: Object> Node<O> {
     }
 }
 
-struct LetGo<O>(Option<Box<Held<O>>>, Option<O>, Option<O>);
+thread_local! {
+    /// What is let go while something is let go already.
+    static LETTING_GO: RefCell<Option<Vec<Box<dyn Any>>>> = const { RefCell::new(None) };
+}
 
-impl<O> Drop for LetGo<O> {
+impl<O: 'static> Drop for Node<O> {
+    /// A chain of entries of which each is held by the next alone is let go one by one: a call within a
+    /// call for each would overflow the stack.
     fn drop(&mut self) {
-        drop((self.0.take(), self.1.take(), self.2.take()));
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut next = (state.previous.take(), state.token.take());
+        if next.0.is_none() && next.1.is_none() {
+            return;
+        }
+        let is_inside = LETTING_GO.try_with(|list| match &mut *list.borrow_mut() {
+            Some(list) => {
+                list.push(Box::new((next.0.take(), next.1.take())));
+                true
+            }
+            empty => {
+                *empty = Some(Vec::new());
+                false
+            }
+        });
+        if is_inside.unwrap_or(true) {
+            return;
+        }
+        drop(next);
+        let pop = || LETTING_GO.with_borrow_mut(|list| list.as_mut().and_then(Vec::pop));
+        while let Some(waiting) = pop() {
+            drop(waiting);
+        }
+        LETTING_GO.take();
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -44,8 +46,15 @@ pub struct Pen {
     calls_left: u32,
 }
 
+/// The buffers of a thread, between two records.
+#[derive(Default)]
+struct Kept {
+    out: Vec<u8>,
+    above: Vec<usize>,
+}
+
 thread_local! {
-    static KEPT: Cell<(Vec<u8>, Vec<usize>)> = const { Cell::new((Vec::new(), Vec::new())) };
+    static KEPT: Cell<Kept> = const { Cell::new(Kept { out: Vec::new(), above: Vec::new() }) };
     static IN_USE: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -63,7 +72,7 @@ impl Pen {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         IN_USE.set(IN_USE.get() + 1);
-        let (out, above) = KEPT.take();
+        let Kept { out, above } = KEPT.take();
         Self { out, limits, above, calls_left: CALLS_PER_SPAN }
     }
 
@@ -165,11 +174,10 @@ impl Pen {
         self.out.len().saturating_add(bytes) > self.limits.span_bytes
     }
 
-    /// Takes one of the span's calls into the program; false when they are used up.
-    pub fn take_call(&mut self) -> bool {
-        let is_left = self.calls_left > 0;
-        self.calls_left = self.calls_left.saturating_sub(1);
-        is_left
+    /// Takes one of the span's calls into the program; none when they are used up, or the program ends.
+    pub fn take_call(&mut self) -> Option<Call> {
+        self.calls_left = self.calls_left.checked_sub(1)?;
+        Call::begin()
     }
 
     /// A comma where this is not the first of its container.
@@ -200,6 +208,47 @@ impl Pen {
     }
 }
 
+/// How many calls into the program are under way, on all threads, and whether new ones may begin.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// One call into the program, to read what it holds.
+///
+/// When a language's runtime ends, its threads may be taken down inside such a call, through our own
+/// frames. So at the end of a program no new ones begin, and those under way are waited for.
+#[derive(Debug)]
+pub struct Call(());
+
+impl Call {
+    /// Begins a call; `None` when the program ends.
+    #[must_use]
+    pub fn begin() -> Option<Self> {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        let call = Self(());
+        (!IS_ENDING.load(Ordering::SeqCst)).then_some(call)
+    }
+
+    /// Lets no new call begin, and waits until none is under way, at most for this long.
+    pub fn end_all(at_most: Duration) {
+        IS_ENDING.store(true, Ordering::SeqCst);
+        let deadline = Instant::now() + at_most;
+        while CALLS.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets calls begin again: a program that goes on after all.
+    pub(crate) fn allow() {
+        IS_ENDING.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Drop for Pen {
     /// Gives the buffer back to the thread.
     fn drop(&mut self) {
@@ -207,7 +256,8 @@ impl Drop for Pen {
         if self.out.capacity() <= KEPT_BYTES {
             self.out.clear();
             self.above.clear();
-            KEPT.set((std::mem::take(&mut self.out), std::mem::take(&mut self.above)));
+            let (out, above) = (std::mem::take(&mut self.out), std::mem::take(&mut self.above));
+            KEPT.set(Kept { out, above });
         }
     }
 }

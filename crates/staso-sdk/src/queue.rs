@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use staso_journal::{Batch, BatchLimits, Destination, Record};
+use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind};
 use uuid::Uuid;
 
 /// The most bytes of records held in memory, whatever their number.
@@ -20,6 +20,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     records: VecDeque<Record>,
+    /// How many of them are announcements of open spans, which take no room from what has ended.
+    announced: usize,
     bytes: usize,
     /// How many records have left at the front.
     settled: u64,
@@ -35,9 +37,13 @@ impl Queue {
     /// Whether there was room.
     pub(crate) fn push(&self, record: Record) -> bool {
         let mut state = self.state();
-        let is_full = state.records.len() >= self.max_records
-            || state.bytes.saturating_add(record.json.len()) > MAX_BYTES;
+        let is_announcement = record.kind == RecordKind::Provisional;
+        let others = state.records.len() - state.announced;
+        let alike = if is_announcement { state.announced } else { others };
+        let is_full =
+            alike >= self.max_records || state.bytes.saturating_add(record.json.len()) > MAX_BYTES;
         if !is_full {
+            state.announced += usize::from(is_announcement);
             state.bytes += record.json.len();
             state.records.push_back(record);
         }
@@ -73,6 +79,7 @@ impl Queue {
         }
         for _ in 0..state.in_flight.take().unwrap_or(0) {
             if let Some(record) = state.records.pop_front() {
+                state.announced -= usize::from(record.kind == RecordKind::Provisional);
                 state.bytes -= record.json.len();
                 state.settled += 1;
             }
@@ -115,5 +122,32 @@ impl State {
         };
         let count = self.records.iter().take(limits.records).take_while(fits).count();
         count.max(usize::from(!self.records.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &Queue, kind: RecordKind) -> bool {
+        let (trace_id, span_id) = (crate::ids::trace_id(), crate::ids::span_id());
+        queue.push(Record { kind, trace_id, span_id, json: b"{}".to_vec() })
+    }
+
+    #[test]
+    fn announcements_take_no_room_from_what_has_ended() {
+        let queue = Queue::new(3);
+        let limits = BatchLimits { records: 100, bytes: 1 << 20 };
+        for _ in 0..2 {
+            let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Provisional)).collect();
+            assert_eq!(taken, [true, true, true, false]);
+            let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Span)).collect();
+            assert_eq!(taken, [true, true, true, false]);
+            // Once everything has left, there is the same room again.
+            let batch = queue.next_batch(&Destination::local(), limits).unwrap();
+            assert_eq!(batch.records.len(), 6);
+            queue.settle(&batch);
+        }
+        assert_eq!(queue.level(), (0, 12));
     }
 }

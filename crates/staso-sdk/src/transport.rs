@@ -89,9 +89,9 @@ impl Transport {
         }
         let response = request.call().map_err(|error| outcome_of_error(&error))?;
         let form = form_of(response.headers());
-        // An older server answers "not found"; one that is failing has said nothing yet.
-        if form == WireForm::Text && response.status().is_server_error() {
-            let kind = FailureKind::BackendUnavailable;
+        if form == WireForm::Text
+            && let Some(kind) = says_nothing(response.status().as_u16())
+        {
             return Err(Outcome::Retry(kind, retry_after(response.headers())));
         }
         self.form = Some(form);
@@ -183,6 +183,19 @@ fn form_of(headers: &HeaderMap) -> WireForm {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|words| !words.trim().is_empty());
     if has_any { WireForm::Values } else { WireForm::Text }
+}
+
+/// Why an answer without capabilities does not mean an older server, which says "not found" or that
+/// it is well: whoever is busy, failing or in between has said nothing yet, and what the older form
+/// leaves out of a batch could not be sent later.
+fn says_nothing(status: u16) -> Option<FailureKind> {
+    match status {
+        408 => Some(FailureKind::Timeout),
+        429 => Some(FailureKind::RateLimited),
+        300..=399 => Some(FailureKind::MalformedResponse),
+        500.. => Some(FailureKind::BackendUnavailable),
+        _ => None,
+    }
 }
 
 fn read_answer(response: &mut Response<Body>) -> Vec<u8> {

@@ -13,11 +13,19 @@ use crate::engine::BATCH_BYTES;
 /// With nothing to do, the worker looks up this rarely.
 const DORMANT: Duration = Duration::from_secs(5);
 
+/// A batch's worth of records would wake the worker too often where they come fast: each waking costs the
+/// recording thread a system call. What comes slowly is seen to after an interval. Without a journal, whose room
+/// is small, one batch is enough.
+const BATCHES: u64 = 10;
+
+/// In [`Wake::level`], what one record counts; its bytes count below that.
+const ONE_RECORD: u64 = 1 << 40;
+
 #[derive(Debug)]
 pub(crate) struct Wake {
-    batch_size: u64,
-    records: AtomicU64,
-    bytes: AtomicU64,
+    enough_records: u64,
+    /// Records and their bytes since the last round, in one number so that noting them is one step.
+    level: AtomicU64,
     asked: AtomicU64,
     is_stopping: AtomicBool,
     is_started: AtomicBool,
@@ -26,11 +34,10 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    pub(crate) fn new(batch_size: u64) -> Self {
+    pub(crate) fn new(batch_size: u64, has_journal: bool) -> Self {
         Self {
-            batch_size,
-            records: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            enough_records: batch_size * if has_journal { BATCHES } else { 1 },
+            level: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_started: AtomicBool::new(false),
@@ -42,13 +49,16 @@ impl Wake {
     /// One record of this many bytes was taken.
     #[inline]
     pub(crate) fn note(&self, bytes: u64) {
-        let records = self.records.fetch_add(1, Ordering::SeqCst) + 1;
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let is_full =
-            records == self.batch_size || (before < BATCH_BYTES && before + bytes >= BATCH_BYTES);
-        if is_full || self.is_dormant.load(Ordering::SeqCst) {
+        let added = ONE_RECORD + bytes.min(BATCH_BYTES);
+        let before = self.level.fetch_add(added, Ordering::SeqCst);
+        let becomes_full = !self.is_full(before) && self.is_full(before + added);
+        if becomes_full || self.is_dormant.load(Ordering::SeqCst) {
             self.unpark();
         }
+    }
+
+    fn is_full(&self, level: u64) -> bool {
+        level / ONE_RECORD >= self.enough_records || level % ONE_RECORD >= BATCH_BYTES
     }
 
     /// A span was opened: the worker must be awake when it is due.
@@ -103,8 +113,7 @@ impl Wake {
 
     /// Begins a round: forgets what was counted, returns the newest request for a flush.
     pub(crate) fn begin_round(&self) -> u64 {
-        self.records.store(0, Ordering::SeqCst);
-        self.bytes.store(0, Ordering::Relaxed);
+        self.level.store(0, Ordering::SeqCst);
         self.asked.load(Ordering::SeqCst)
     }
 
@@ -115,7 +124,7 @@ impl Wake {
         let is_asked = || self.asked.load(Ordering::SeqCst) > answered || self.is_stopping();
         if is_idle {
             self.is_dormant.store(true, Ordering::SeqCst);
-            if self.records.load(Ordering::SeqCst) == 0 && !is_asked() {
+            if self.level.load(Ordering::SeqCst) == 0 && !is_asked() {
                 std::thread::park_timeout(DORMANT);
             }
             self.is_dormant.store(false, Ordering::SeqCst);
@@ -123,8 +132,7 @@ impl Wake {
         let deadline = Instant::now() + interval;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let is_full = self.records.load(Ordering::SeqCst) >= self.batch_size
-                || self.bytes.load(Ordering::Relaxed) >= BATCH_BYTES;
+            let is_full = self.is_full(self.level.load(Ordering::SeqCst));
             if left.is_zero() || is_full || is_asked() {
                 return;
             }

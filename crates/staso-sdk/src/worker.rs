@@ -20,6 +20,9 @@ use crate::transport::{Outcome, Transport};
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const ADOPT_EVERY: Duration = Duration::from_secs(30);
+/// At its end a process still ships for dead ones this long, well within the time that it is given
+/// for its goodbye: where only short programs run, nobody else ever would.
+const ADOPT_AT_END: Duration = Duration::from_millis(100);
 /// While nothing can be sent, the worker looks no oftener than this.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
 
@@ -63,6 +66,7 @@ struct Worker {
     limits: BatchLimits,
     adopted: Vec<Adopted>,
     adopted_at: Option<Instant>,
+    stopping_at: Option<Instant>,
     heartbeat_at: Option<Instant>,
     /// Annotations of the batch in flight that an older server has taken one by one, after its
     /// spans.
@@ -79,6 +83,7 @@ impl Worker {
             limits,
             adopted: Vec::new(),
             adopted_at: None,
+            stopping_at: None,
             heartbeat_at: None,
             taken: None,
             engine,
@@ -94,6 +99,10 @@ impl Worker {
             let asked = self.engine.wake.begin_round();
             if asked > answered {
                 self.backoff.try_now();
+                // What only memory holds may not get another chance.
+                if self.engine.queue.level().0 > 0 {
+                    self.discovery.look_again();
+                }
             }
             answered = asked;
             let end = self.round();
@@ -198,8 +207,14 @@ impl Worker {
     /// itself.
     fn next_adopted(&mut self) -> Option<(Batch, usize)> {
         let journal = self.engine.journal.as_ref()?;
-        if self.engine.config.is_local() || self.engine.wake.is_stopping() {
+        if self.engine.config.is_local() {
             return None;
+        }
+        if self.engine.wake.is_stopping() {
+            let since = *self.stopping_at.get_or_insert_with(Instant::now);
+            if since.elapsed() >= ADOPT_AT_END {
+                return None;
+            }
         }
         if self.adopted.is_empty() && self.adopted_at.is_none_or(|at| at.elapsed() >= ADOPT_EVERY) {
             self.adopted_at = Some(Instant::now());

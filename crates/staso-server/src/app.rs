@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -12,13 +13,14 @@ use axum::routing::{any, delete, get, post};
 use staso_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use crate::access::{self, AccessRules};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::error::ApiError;
-use crate::goodbyes::Goodbyes;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::{annotations, body, dashboard, ingest, openapi, queries, setup};
@@ -33,6 +35,9 @@ const CAPABILITIES_HEADER: HeaderName = HeaderName::from_static("staso-capabilit
 /// The greatest body of a request that is not ingest.
 const SMALL_BODY_BYTES: usize = 1 << 20;
 
+/// Smaller answers are sent as they are.
+const COMPRESS_ABOVE_BYTES: u64 = 1024;
+
 /// What every request shares.
 pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
@@ -43,8 +48,8 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
     /// Traces that were annotated before they arrived.
     pub(crate) awaited: Awaited,
-    /// Processes that ended, for spans of theirs that are yet to come.
-    pub(crate) goodbyes: Goodbyes,
+    /// How long a process may be silent before its open spans are given up.
+    pub(crate) lost_after: Duration,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
     /// The version sequence of the next span.
@@ -66,8 +71,20 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/traces", any(otlp_is_not_here))
         .fallback(dashboard::fallback)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(compression())
         .layer(from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
+}
+
+/// Answers are compressed for who accepts that, where it pays: a small one is as fast plain, pictures
+/// and fonts are packed already, and an event of the live tail must not wait for more to come. The
+/// fastest level leaves a skeleton a twentieth larger than the default one and costs a fraction.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let pays = SizeAbove::new(COMPRESS_ABOVE_BYTES)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::const_new("font/"));
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(pays)
 }
 
 fn writes() -> Router<Arc<App>> {
@@ -122,7 +139,7 @@ fn sign(response: &mut Response, listed_origin: Option<HeaderValue>) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Some(origin) = listed_origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("GET, POST, DELETE"),

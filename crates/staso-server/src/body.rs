@@ -20,10 +20,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
+use crate::config::Limits;
 use crate::error::ApiError;
-
-/// Silence after which a half-sent body is given up.
-const IDLE: Duration = Duration::from_secs(10);
 
 /// The longest a body may take in all.
 const TOTAL: Duration = Duration::from_secs(60);
@@ -133,9 +131,10 @@ pub(crate) fn until_stop(body: Body, stop: &CancellationToken) -> Body {
 pub(crate) async fn receive(
     mut body: Body,
     headers: &HeaderMap,
-    max_bytes: usize,
+    limits: &Limits,
     share: &mut Share,
 ) -> Result<Vec<u8>, ApiError> {
+    let max_bytes = limits.max_body_bytes;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: usize| bytes > max_bytes) {
         drain(body).await;
@@ -143,7 +142,7 @@ pub(crate) async fn receive(
     }
     let deadline = Instant::now() + TOTAL;
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(STEP_KIB * 1024));
-    while let Some(piece) = next_piece(&mut body, deadline).await? {
+    while let Some(piece) = next_piece(&mut body, limits.body_idle_timeout, deadline).await? {
         if bytes.len() + piece.len() > max_bytes {
             drain(body).await;
             return Err(over_limit(max_bytes));
@@ -157,9 +156,13 @@ pub(crate) async fn receive(
     Ok(bytes)
 }
 
-async fn next_piece(body: &mut Body, deadline: Instant) -> Result<Option<bytes::Bytes>, ApiError> {
+async fn next_piece(
+    body: &mut Body,
+    idle: Duration,
+    deadline: Instant,
+) -> Result<Option<bytes::Bytes>, ApiError> {
     loop {
-        let until = deadline.min(Instant::now() + IDLE);
+        let until = deadline.min(Instant::now() + idle);
         match timeout_at(until, body.frame()).await {
             Err(_) => {
                 return Err(ApiError::new(
@@ -239,4 +242,32 @@ fn not_decompressible() -> ApiError {
     let message = "the body is not what its Content-Encoding says";
     ApiError::bad_request("not_decompressible", message)
         .hint("send gzip or zstd whole, or leave Content-Encoding out")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// A body of so many pieces, one each few seconds.
+    async fn received(pieces: u64, pause_secs: u64) -> Result<Vec<u8>, ApiError> {
+        let limits = Config::merge(PathBuf::new(), &[]).unwrap().limits;
+        let body = Body::from_stream(stream::unfold(0, move |n| async move {
+            tokio::time::sleep(Duration::from_secs(pause_secs)).await;
+            (n < pieces).then(|| (Ok::<_, io::Error>(bytes::Bytes::from_static(b"x")), n + 1))
+        }));
+        let mut share = Share::new(Arc::new(Semaphore::new(1024)));
+        receive(body, &HeaderMap::new(), &limits, &mut share).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_come_slowly_but_neither_pause_nor_last_for_long() {
+        assert_eq!(received(5, 9).await.unwrap().len(), 5);
+        for (pieces, pause_secs) in [(7, 9), (1, 11)] {
+            let error = received(pieces, pause_secs).await.unwrap_err();
+            assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT, "{pieces} × {pause_secs} s");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod layer;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use keys::{KEYS, Key, Shape};
 pub use layer::{ConfigError, Layer, Origin};
@@ -31,6 +32,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// What a request may ask for.
     pub limits: Limits,
+    /// How long a process with open spans may be silent before they are given up.
+    pub lost_after: Duration,
     /// Where each value came from, by key.
     pub origins: BTreeMap<&'static str, (String, Origin)>,
 }
@@ -48,6 +51,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes of request bodies held in memory at one time, over all requests.
     pub max_inflight_bytes: usize,
+    /// How long a connection may take for the head of its next request, idle time included.
+    pub head_timeout: Duration,
+    /// Silence after which a half-sent body is given up.
+    pub body_idle_timeout: Duration,
 }
 
 impl Config {
@@ -71,7 +78,10 @@ impl Config {
                 max_depth: read.integer("max_depth")?,
                 max_connections: read.integer("max_connections")?,
                 max_inflight_bytes: read.integer("max_inflight_bytes")?,
+                head_timeout: read.seconds("head_timeout_secs")?,
+                body_idle_timeout: read.seconds("body_idle_timeout_secs")?,
             },
+            lost_after: read.seconds("lost_after_secs")?,
             origins: read.origins(),
         })
     }

@@ -16,14 +16,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
+use staso_model::ProcessId;
 use staso_model::json::{DecodeContext, DecodeError, DecodedBatch, ProcessState, decode_batch};
-use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, Sign, StoreError};
+use staso_store::{Appended, Batch, ProcessLife, ProcessSign, ReceiptKey, Sign, StoreError};
 use tokio::time::timeout;
 
 use crate::app::App;
 use crate::body::{self, Encoding, Share};
 use crate::error::ApiError;
-use crate::goodbyes;
 use crate::homeless;
 use crate::params::DEFAULT_WORKSPACE;
 use crate::view::receipt::{IngestAnswer, Repaired};
@@ -51,6 +51,14 @@ pub(crate) struct Incoming {
     /// The `Idempotency-Key`.
     pub(crate) key: Option<String>,
     pub(crate) share: Share,
+}
+
+/// What became of a batch.
+pub(crate) struct Accepted {
+    /// The answer as JSON.
+    pub(crate) reply: Vec<u8>,
+    /// The latest time that one of its spans speaks of.
+    pub(crate) latest_ns: Option<i64>,
 }
 
 /// A batch ready for the store. The share of memory it holds is given back with it.
@@ -87,7 +95,9 @@ pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Res
         Err(error) => Err(error),
     };
     match result {
-        Ok(reply) => ([(header::CONTENT_TYPE, "application/json")], reply).into_response(),
+        Ok(accepted) => {
+            ([(header::CONTENT_TYPE, "application/json")], accepted.reply).into_response()
+        }
         Err(error) => {
             count_refusal(&app, &error);
             error.into_response()
@@ -108,7 +118,7 @@ async fn receive(app: &App, headers: &HeaderMap, body: Body) -> Result<Incoming,
         }
     };
     let mut share = Share::new(Arc::clone(&app.inflight_kib));
-    let bytes = body::receive(body, headers, app.limits.max_body_bytes, &mut share).await?;
+    let bytes = body::receive(body, headers, &app.limits, &mut share).await?;
     Ok(Incoming { bytes, encoding, key: idempotency_key(headers), share })
 }
 
@@ -118,7 +128,7 @@ fn idempotency_key(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|key| !key.is_empty())
 }
 
-async fn accept_in_time(app: &Arc<App>, incoming: Incoming) -> Result<Vec<u8>, ApiError> {
+async fn accept_in_time(app: &Arc<App>, incoming: Incoming) -> Result<Accepted, ApiError> {
     let time_left = ANSWER_WITHIN.saturating_sub(incoming.share.waited());
     let task = tokio::spawn(accept(Arc::clone(app), incoming));
     match timeout(time_left, task).await {
@@ -128,15 +138,16 @@ async fn accept_in_time(app: &Arc<App>, incoming: Incoming) -> Result<Vec<u8>, A
     }
 }
 
-/// Takes in one batch; the answer is its reply as JSON. Also the way of the journal.
-pub(crate) async fn accept(app: Arc<App>, incoming: Incoming) -> Result<Vec<u8>, ApiError> {
+/// Takes in one batch. Also the way of the journal.
+pub(crate) async fn accept(app: Arc<App>, incoming: Incoming) -> Result<Accepted, ApiError> {
     let ready = prepare(&app, incoming).await?;
+    let latest_ns = ready.batch.spans.iter().map(|span| span.end_ns.unwrap_or(span.start_ns)).max();
     let spans = ready.batch.spans.len();
     let reply = ready.batch.reply.clone();
     match commit(&app, ready.batch).await? {
         Appended::Repeated { reply } => {
             app.counters.repeated.add(1);
-            Ok(reply)
+            Ok(Accepted { reply, latest_ns })
         }
         Appended::New { touched, key_reused } => {
             homeless::settle(&app, &touched).await?;
@@ -145,7 +156,7 @@ pub(crate) async fn accept(app: Arc<App>, incoming: Incoming) -> Result<Vec<u8>,
             app.counters.spans.add(spans);
             app.counters.repaired.add(ready.repaired);
             app.counters.key_reused.add(usize::from(key_reused));
-            Ok(reply)
+            Ok(Accepted { reply, latest_ns })
         }
     }
 }
@@ -224,8 +235,9 @@ fn to_batch(
     let processes = decoded.processes.iter().map(|sign| ProcessSign {
         process_id: sign.process_id,
         sign: match sign.state {
-            // A clock that runs ahead must not keep a dead process alive.
-            ProcessState::Alive { at_ns } => Sign::Alive(at_ns.min(received_ns)),
+            // It lives now: heartbeats are never kept for later, and a sender's clock that runs ahead
+            // or behind must neither keep a dead process alive nor give up a living one.
+            ProcessState::Alive { .. } => Sign::Alive(received_ns),
             ProcessState::Goodbye => Sign::Goodbye(received_ns),
         },
     });
@@ -240,33 +252,61 @@ fn to_batch(
     }
 }
 
-/// Appends a batch, after its signs of life: those name a process and no workspace, and without
-/// keys to tie a process to one, they count in every workspace, those that the batch makes included.
+/// Appends a batch and spreads its signs of life.
+///
+/// Those name a process and no workspace, and without keys to tie a process to one, they count in every
+/// workspace. They are kept in the batch's own first, which is the default one: what a crash or a
+/// workspace made this very moment keeps from hearing a goodbye is found by
+/// [`crate::interruptions`].
 pub(crate) async fn commit(app: &App, mut batch: Batch) -> Result<Appended, StoreError> {
-    app.goodbyes.remember(&batch.processes);
-    if !batch.processes.is_empty() {
+    let heard = batch.processes.clone();
+    let own: BTreeSet<String> = batch.spans.iter().map(|span| span.workspace.clone()).collect();
+    let (home, received_ns) = (batch.workspace.clone(), batch.received_ns);
+    batch.processes.extend(said_before(app, &batch).await?);
+    let appended = app.store.append(batch).await?;
+    if !heard.is_empty() && matches!(appended, Appended::New { .. }) {
         let known = app.store.workspaces().await?.into_iter().map(|row| row.slug);
-        // First those of its own spans: they must not fall behind the bound.
-        let own: BTreeSet<String> = batch.spans.iter().map(|span| span.workspace.clone()).collect();
-        let known = known.filter(|slug| !own.contains(slug)).collect::<Vec<_>>();
-        let others = own.into_iter().chain(known).filter(|slug| *slug != batch.workspace);
-        let appends = others.take(MAX_SIGN_WORKSPACES).map(|workspace| {
-            app.store.append(Batch {
-                workspace,
-                processes: batch.processes.clone(),
-                received_ns: batch.received_ns,
-                ..Batch::default()
-            })
-        });
-        for appended in join_all(appends).await {
-            if let Appended::New { touched, .. } = appended? {
-                app.hub.mark(touched);
-            }
+        // The store counts a batch's signs in the workspaces of its spans as well.
+        let others = known.filter(|slug| *slug != home && !own.contains(slug));
+        spread(app, others.take(MAX_SIGN_WORKSPACES), &heard, received_ns).await;
+    }
+    Ok(appended)
+}
+
+/// The goodbyes of processes whose open spans come late, to a workspace that never heard them.
+async fn said_before(app: &App, batch: &Batch) -> Result<Vec<ProcessSign>, StoreError> {
+    let elsewhere = batch.spans.iter().filter(|span| span.workspace != batch.workspace);
+    let held = elsewhere.filter(|span| span.is_open()).filter_map(|span| span.process_id);
+    let processes: Vec<ProcessId> = held.collect::<BTreeSet<_>>().into_iter().collect();
+    if processes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lives = app.store.lives(&batch.workspace, &processes).await?.into_iter();
+    let goodbye = |(process_id, life): (ProcessId, ProcessLife)| {
+        Some(ProcessSign { process_id, sign: Sign::Goodbye(life.goodbye_ns?) })
+    };
+    Ok(lives.filter_map(goodbye).collect())
+}
+
+/// Says signs in further workspaces. The batch that brought them is stored by now, so that a failure
+/// here is not its sender's affair.
+async fn spread(
+    app: &App,
+    workspaces: impl Iterator<Item = String>,
+    signs: &[ProcessSign],
+    received_ns: i64,
+) {
+    let appends = workspaces.map(|workspace| {
+        let processes = signs.to_vec();
+        app.store.append(Batch { workspace, processes, received_ns, ..Batch::default() })
+    });
+    for appended in join_all(appends).await {
+        match appended {
+            Ok(Appended::New { touched, .. }) => app.hub.mark(touched),
+            Ok(Appended::Repeated { .. }) => {}
+            Err(error) => tracing::warn!(%error, "a sign of life did not reach every workspace"),
         }
     }
-    // The store counts a batch's signs in every workspace of its spans.
-    batch.processes.extend(app.goodbyes.said_by(&goodbyes::with_open_spans(&batch)));
-    app.store.append(batch).await
 }
 
 impl From<DecodeError> for ApiError {

@@ -14,10 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Limits;
 use stall::StallGuard;
-
-/// How long a connection may take for the head of its next request, idle time included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may refuse to take what it asked for.
 const WRITE_STALL: Duration = Duration::from_secs(30);
@@ -31,14 +29,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The pause after a failed accept, which mostly means that the process is out of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests finish. Connections above `max_connections` wait.
+/// Serves until `stop`, then lets requests finish. Connections above the limit wait.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    limits: Limits,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = async {
@@ -51,7 +49,8 @@ pub(crate) async fn serve(
         };
         match accepted {
             Some((permit, Ok((stream, _)))) => {
-                let connection = graceful.watch(connection(stream, router.clone()));
+                let connection =
+                    graceful.watch(connection(stream, router.clone(), limits.head_timeout));
                 tokio::spawn(async move {
                     // A broken connection is the client's affair and no news.
                     let _ = connection.await;
@@ -73,13 +72,13 @@ pub(crate) async fn serve(
 
 type Connection = http1::Connection<TokioIo<StallGuard<TcpStream>>, TowerToHyperService<Router>>;
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
+fn connection(stream: TcpStream, router: Router, head_timeout: Duration) -> Connection {
     // Answers are small and awaited; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(StallGuard::new(stream, WRITE_STALL));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(io, TowerToHyperService::new(router))
 }

@@ -161,12 +161,11 @@ pub(crate) async fn span(
     let workspace = params.workspace();
     let (trace_id, span_id) = (params::trace_id(&trace_id)?, params::span_id(&span_id)?);
     let found = app.store.span(&workspace, &trace_id, &span_id).await?;
-    let row = app.store.trace_row(&workspace, &trace_id, app.clock.now_ns()).await?;
-    let (Some(found), Some(row)) = (found, row) else {
+    let Some(found) = found else {
         return Err(ApiError::not_found(format!("no span {span_id} in the trace {trace_id}"))
             .hint("it may not have arrived yet, or belong to another workspace"));
     };
-    let mut span = Span::alone(&found, row.state);
+    let mut span = Span::from(&found);
     let notes = app.store.annotations(&workspace, &trace_id).await?;
     let own = notes.iter().filter(|note| note.span_id == Some(span_id));
     span.annotations = own.map(Into::into).collect();

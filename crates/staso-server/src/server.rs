@@ -18,8 +18,8 @@ use crate::app::{self, App, CAPABILITIES};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::goodbyes::Goodbyes;
 use crate::homeless::Awaited;
+use crate::interruptions::close_interrupted;
 use crate::journal_pickup::pick_up;
 use crate::listener;
 use crate::live::{self, Hub};
@@ -174,8 +174,7 @@ impl Server {
             .map_err(|source| ServeError::Announce { path: config.home.clone(), source })?;
 
         let router = app::router(Arc::clone(&app));
-        let serving =
-            listener::serve(listener, router, config.limits.max_connections, app.stop.clone());
+        let serving = listener::serve(listener, router, config.limits, app.stop.clone());
         let listening = tokio::spawn(serving);
         let tasks = background(&app, &home, address.port());
         Ok(Self { address, app, info, home, listening, tasks })
@@ -281,7 +280,7 @@ fn new_app(
         hub: Hub::new(hub_start),
         counters: Counters::default(),
         awaited: Awaited::default(),
-        goodbyes: Goodbyes::default(),
+        lost_after: config.lost_after,
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
         decode_permits: Arc::new(Semaphore::new(cores)),
@@ -299,6 +298,7 @@ fn background(app: &Arc<App>, home: &Home, port: u16) -> Vec<JoinHandle<()>> {
         tokio::spawn(async move { announcing.hub.run(announcing.stop.clone()).await }),
         tokio::spawn(live::watch_states(watching)),
         tokio::spawn(pick_up(Arc::clone(app), home.journal_dir(), port)),
+        tokio::spawn(close_interrupted(Arc::clone(app), home.journal_dir())),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use staso_model::{Payload, Span, SpanId, SpanKind, SpanStatus, TraceId, Value, Version};
+use staso_model::{Payload, Span, SpanId, SpanKind, SpanStatus, Stage, TraceId, Value, Version};
 use staso_store::{Batch, ReceiptKey, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
@@ -51,7 +51,7 @@ fn span(random: &mut Random, trace_id: TraceId, i: u64, sequence: u64) -> Span {
     let text = random.text(400);
     Span {
         parent_span_id: (i > 0).then(|| id((i - 1) / 3)),
-        version: Version { is_final: true, client: 0, received_ns: start_ns + 900, sequence },
+        version: Version { stage: Stage::Ended, client: 0, received_ns: start_ns + 900, sequence },
         name: format!("step {}", i % 7),
         kind: SpanKind::ALL[usize::try_from(i % 5).unwrap_or(0)],
         start_ns,

@@ -3,13 +3,15 @@
 //! Nothing here commits. A failure leaves the transaction to be rolled back as a whole, and the
 //! cache to be cleared.
 
+mod signs;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
-use staso_model::{Annotation, ProcessId, Span, TraceId, Version};
+use staso_model::{Annotation, ProcessId, Span, Stage, TraceId, Version};
 use staso_store::matching::duration_ns;
 use staso_store::rollup::SpanSummary;
-use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, Sign, StoreError};
+use staso_store::{Appended, Batch, ReceiptKey, StoreError};
 
 use crate::cache::{Cache, CachedTrace, TraceRef};
 use crate::decode::{RawSpan, report};
@@ -75,7 +77,10 @@ impl<'a> Transaction<'a> {
         let mut touched = BTreeSet::new();
         self.take_signs(ws, batch, &mut touched)?;
         for span in &batch.spans {
-            self.take_span(span, &mut touched)?;
+            match self.closed_if_gone(span)? {
+                Some(closed) => self.take_span(&closed, &mut touched)?,
+                None => self.take_span(span, &mut touched)?,
+            }
         }
         for annotation in &batch.annotations {
             self.take_annotation(annotation, &mut touched)?;
@@ -138,71 +143,6 @@ impl<'a> Transaction<'a> {
             params![ws, receipt.key, receipt.digest, batch.reply, batch.received_ns],
         )?;
         Ok(Receipt::New { key_reused })
-    }
-
-    fn take_signs(
-        &mut self,
-        ws: i64,
-        batch: &Batch,
-        touched: &mut BTreeSet<TraceRef>,
-    ) -> Result<(), StoreError> {
-        if !batch.processes.is_empty() {
-            let mut all = BTreeSet::from([ws]);
-            for span in &batch.spans {
-                all.insert(self.workspace(&span.workspace)?);
-            }
-            for ws in all {
-                for sign in &batch.processes {
-                    self.take_sign(ws, sign)?;
-                    if matches!(sign.sign, Sign::Goodbye(_)) {
-                        // An earlier batch of this transaction may have opened spans.
-                        self.write_rows()?;
-                        touched.extend(self.open_traces(ws, &sign.process_id)?);
-                    }
-                }
-            }
-        }
-        let mut seen = HashMap::<(&str, ProcessId), i64>::new();
-        for span in batch.spans.iter().filter(|span| span.is_open()) {
-            if let Some(process_id) = span.process_id {
-                let alive_ns = seen.entry((&span.workspace, process_id)).or_insert(i64::MIN);
-                *alive_ns = (*alive_ns).max(span.version.received_ns);
-            }
-        }
-        for ((workspace, process_id), alive_ns) in seen {
-            let ws = self.workspace(workspace)?;
-            self.take_sign(ws, &ProcessSign { process_id, sign: Sign::Alive(alive_ns) })?;
-        }
-        Ok(())
-    }
-
-    /// Times only move forward: a null counts as the beginning of time.
-    fn take_sign(&self, ws: i64, sign: &ProcessSign) -> Result<(), StoreError> {
-        let (alive_ns, goodbye_ns) = match sign.sign {
-            Sign::Alive(ns) => (Some(ns), None),
-            Sign::Goodbye(ns) => (None, Some(ns)),
-        };
-        run(
-            self.conn,
-            "INSERT INTO processes (ws, process_id, alive_ns, goodbye_ns) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (ws, process_id) DO UPDATE SET
-               alive_ns = coalesce(max(alive_ns, excluded.alive_ns), alive_ns, excluded.alive_ns),
-               goodbye_ns =
-                 coalesce(max(goodbye_ns, excluded.goodbye_ns), goodbye_ns, excluded.goodbye_ns)",
-            params![ws, sign.process_id.0, alive_ns, goodbye_ns],
-        )?;
-        Ok(())
-    }
-
-    fn open_traces(&self, ws: i64, process_id: &ProcessId) -> Result<Vec<TraceRef>, StoreError> {
-        let sql = "SELECT trace_id FROM open_traces WHERE ws = ?1 AND process_id = ?2";
-        let read = || -> rusqlite::Result<Vec<TraceRef>> {
-            let mut statement = self.conn.prepare_cached(sql)?;
-            let rows = statement
-                .query_map(params![ws, process_id.0], |row| Ok((ws, TraceId(row.get(0)?))))?;
-            rows.collect()
-        };
-        read().map_err(from_sqlite)
     }
 
     fn take_span(
@@ -410,7 +350,7 @@ pub(crate) fn run(
 
 /// Less than, or equal to, every version.
 const LEAST_VERSION: Version =
-    Version { is_final: false, client: 0, received_ns: i64::MIN, sequence: 0 };
+    Version { stage: Stage::Open, client: 0, received_ns: i64::MIN, sequence: 0 };
 
 /// A trace's narrow spans from their heads. Payloads are read only of spans that can be a root.
 fn load(conn: &Connection, trace: &TraceRef, workspace: &str) -> Result<CachedTrace, StoreError> {

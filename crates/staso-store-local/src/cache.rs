@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use staso_model::{SpanId, TraceId, Version};
+use staso_model::{ProcessId, SpanId, TraceId, Version};
 use staso_store::rollup::{Rollup, SpanSummary};
 
 /// A trace of a workspace, by the workspace's number.
@@ -27,7 +27,7 @@ pub(crate) struct CachedTrace {
     /// Whether the trace stands in the list.
     pub(crate) has_row: bool,
     /// The processes that the catalog knows to hold an open span of it.
-    pub(crate) open_processes: Vec<staso_model::ProcessId>,
+    pub(crate) open_processes: Vec<ProcessId>,
 }
 
 /// A stored span.
@@ -49,6 +49,13 @@ impl CachedTrace {
     pub(crate) fn find(&self, span_id: &SpanId) -> Option<(i64, Version)> {
         let slot = &self.slots[*self.places.get(span_id)?];
         Some((slot.span_row, slot.version))
+    }
+
+    /// The spans that a process holds open, dropped ones left out.
+    pub(crate) fn held_open_by(&self, process_id: ProcessId) -> Vec<SpanId> {
+        let summaries = self.slots.iter().filter_map(|slot| slot.summary.as_ref());
+        let held = |s: &&SpanSummary| s.is_open() && !s.dropped && s.process_id == Some(process_id);
+        summaries.filter(held).map(|summary| summary.span_id).collect()
     }
 
     /// Takes in a span's newest version.

@@ -12,14 +12,18 @@ use staso_store::StoreError;
 
 use crate::error::from_io;
 
-/// The newest format this program reads and writes.
-const FORMAT: u32 = 1;
+/// The format this program writes. Format 1 had no spans that were closed for a dead process, and
+/// did not say when a process was last heard of; the catalog brings it up when it is opened.
+const FORMAT: u32 = 2;
+const READABLE: [u32; 2] = [1, FORMAT];
 
 /// A locked data directory. Dropping it gives the lock back.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
     lock: File,
+    /// The format that `VERSION` named when it was opened.
+    format: u32,
 }
 
 impl DataDir {
@@ -30,8 +34,8 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(|e| from_io(&format!("create the data directory {}", path.display()), &e))?;
-        let dir = Self { path: path.to_owned(), lock: lock(path)? };
-        dir.check_format()?;
+        let mut dir = Self { path: path.to_owned(), lock: lock(path)?, format: FORMAT };
+        dir.format = dir.check_format()?;
         Ok(dir)
     }
 
@@ -40,25 +44,30 @@ impl DataDir {
         self.path.join("catalog.db")
     }
 
-    /// Makes the names of new files survive power loss.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+    /// Says which format the directory has by now, once its catalog is open and brought up, and makes
+    /// the names of new files survive power loss.
+    pub(crate) fn confirm_format(&self) -> Result<(), StoreError> {
+        if self.format == FORMAT { self.sync() } else { self.write_format() }
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
         File::open(&self.path)
             .and_then(|dir| dir.sync_all())
             .map_err(|e| from_io("sync the data directory", &e))
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    fn check_format(&self) -> Result<u32, StoreError> {
         let path = self.path.join("VERSION");
         match fs::read_to_string(&path) {
             Ok(text) => self.check_number(&text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.write_format(&path),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.begin_format(),
             Err(e) => Err(from_io("read VERSION", &e)),
         }
     }
 
-    fn check_number(&self, text: &str) -> Result<(), StoreError> {
+    fn check_number(&self, text: &str) -> Result<u32, StoreError> {
         match text.trim().parse::<u32>() {
-            Ok(FORMAT) => Ok(()),
+            Ok(format) if READABLE.contains(&format) => Ok(format),
             Ok(other) => Err(StoreError::Engine(format!(
                 "{} has storage format {other} and this program knows {FORMAT}: open it with the \
                  version of staso that wrote it",
@@ -68,16 +77,22 @@ impl DataDir {
         }
     }
 
-    fn write_format(&self, path: &Path) -> Result<(), StoreError> {
+    fn begin_format(&self) -> Result<u32, StoreError> {
         if self.catalog().exists() {
             return Err(damaged("VERSION", "it is missing beside a catalog"));
         }
+        self.write_format()?;
+        Ok(FORMAT)
+    }
+
+    fn write_format(&self) -> Result<(), StoreError> {
+        let path = self.path.join("VERSION");
         let fresh = self.path.join("VERSION.new");
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&fresh)?;
             writeln!(file, "{FORMAT}")?;
             file.sync_all()?;
-            fs::rename(&fresh, path)
+            fs::rename(&fresh, &path)
         };
         write().map_err(|e| from_io("write VERSION", &e))?;
         self.sync()

@@ -27,11 +27,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
+use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
 use staso_store::matching::{Matcher, check_page};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
-use staso_store::row::{Trace, TracePage, TraceRow, WorkspaceRow};
-use staso_store::{Appended, Batch, Capabilities, Store, StoreError, StoreStats};
+use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::{
+    Appended, Batch, Capabilities, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::dir::DataDir;
@@ -251,9 +253,22 @@ impl Store for LocalStore {
         workspace: &str,
         trace_id: &TraceId,
         span_id: &SpanId,
-    ) -> Result<Option<Span>, StoreError> {
+    ) -> Result<Option<FoundSpan>, StoreError> {
         let (trace_id, span_id) = (*trace_id, *span_id);
         self.read(workspace, 0, move |reader| reader.span(trace_id, span_id)).await
+    }
+
+    async fn lives(
+        &self,
+        workspace: &str,
+        processes: &[ProcessId],
+    ) -> Result<Vec<(ProcessId, ProcessLife)>, StoreError> {
+        let processes = processes.to_vec();
+        self.read(workspace, 0, move |reader| reader.lives(&processes)).await
+    }
+
+    async fn open_processes(&self) -> Result<Vec<OpenProcess>, StoreError> {
+        self.pool.read(read::open_processes).await
     }
 
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {

@@ -201,7 +201,7 @@ fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
         }
         Filter::State(RunState::Done) => conditions.and("open = 0 AND interrupted = 0", []),
         Filter::State(RunState::Interrupted) => {
-            conditions.and("(open > 0 OR interrupted > 0)", []);
+            conditions.and("open = 0 AND interrupted > 0", []);
         }
         Filter::State(RunState::Running | RunState::Stalled | RunState::Unknown) => {
             conditions.and("open > 0", []);

@@ -3,12 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
 use staso_store::query::RunState;
-use staso_store::rollup::{
-    ProcessLife, Rollup, SpanSummary, latest_annotations, run_state, sort_annotations,
-};
-use staso_store::row::{Trace, TraceRow, WorkspaceRow};
-use staso_store::tree::tree_order;
-use staso_store::{StoreError, StoreStats};
+use staso_store::rollup::{Rollup, SpanSummary, latest_annotations, run_state, sort_annotations};
+use staso_store::row::{FoundSpan, Trace, TraceRow, WorkspaceRow};
+use staso_store::tree::{self, tree_order};
+use staso_store::{OpenProcess, ProcessLife, StoreError, StoreStats};
 
 use crate::decode::{self, RawSpan, report};
 use crate::error::from_sqlite;
@@ -54,13 +52,48 @@ impl<'a> Reader<'a> {
         Ok(spans)
     }
 
+    /// One span with its place in the tree.
     pub(crate) fn span(
+        &self,
+        trace_id: TraceId,
+        span_id: SpanId,
+    ) -> Result<Option<FoundSpan>, StoreError> {
+        let Some(span) = self.stored_span(trace_id, span_id)? else { return Ok(None) };
+        let place = tree::place(&span, |id| self.step(trace_id, id))?;
+        Ok(Some(FoundSpan { span, place }))
+    }
+
+    /// One step of the walk towards the root. A damaged span is as one that has not arrived, as in
+    /// the whole tree.
+    fn step(&self, trace_id: TraceId, span_id: SpanId) -> Result<Option<tree::Step>, StoreError> {
+        let sql = "SELECT span_row, span_id, version, head, NULL FROM spans
+                   WHERE ws = ?1 AND trace_id = ?2 AND span_id = ?3";
+        match self.one_span(sql, trace_id, span_id) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                report(&error);
+                Ok(None)
+            }
+            found => Ok(found?.as_ref().map(tree::Step::of)),
+        }
+    }
+
+    /// One span, whole.
+    pub(crate) fn stored_span(
         &self,
         trace_id: TraceId,
         span_id: SpanId,
     ) -> Result<Option<Span>, StoreError> {
         let sql = "SELECT span_row, span_id, version, head, payload FROM spans
                    WHERE ws = ?1 AND trace_id = ?2 AND span_id = ?3";
+        self.one_span(sql, trace_id, span_id)
+    }
+
+    fn one_span(
+        &self,
+        sql: &str,
+        trace_id: TraceId,
+        span_id: SpanId,
+    ) -> Result<Option<Span>, StoreError> {
         let mut statement = self.conn.prepare_cached(sql).map_err(from_sqlite)?;
         let mut rows =
             statement.query(params![self.ws, trace_id.0, span_id.0]).map_err(from_sqlite)?;
@@ -128,22 +161,22 @@ impl<'a> Reader<'a> {
     fn state(&self, stored: &StoredRow) -> Result<RunState, StoreError> {
         let mut lives = Vec::new();
         for process_id in &stored.open_processes {
-            lives.extend(self.life(process_id)?);
+            lives.extend(life(self.conn, self.ws, process_id)?);
         }
         Ok(run_state(stored.row.open_count, stored.interrupted_count, &lives, self.now_ns))
     }
 
-    fn life(&self, process_id: &ProcessId) -> Result<Option<ProcessLife>, StoreError> {
-        let sql = "SELECT alive_ns, goodbye_ns FROM processes WHERE ws = ?1 AND process_id = ?2";
-        let read = || {
-            self.conn
-                .prepare_cached(sql)?
-                .query_row(params![self.ws, process_id.0], |row| {
-                    Ok(ProcessLife { alive_ns: row.get(0)?, goodbye_ns: row.get(1)? })
-                })
-                .optional()
-        };
-        read().map_err(from_sqlite)
+    /// The lives of these processes, in their order.
+    pub(crate) fn lives(
+        &self,
+        processes: &[ProcessId],
+    ) -> Result<Vec<(ProcessId, ProcessLife)>, StoreError> {
+        let mut lives = Vec::new();
+        for process_id in processes {
+            let known = life(self.conn, self.ws, process_id)?;
+            lives.extend(known.map(|life| (*process_id, life)));
+        }
+        Ok(lives)
     }
 
     /// Gives a row its annotations.
@@ -162,6 +195,45 @@ impl<'a> Reader<'a> {
         let spans = tree_order(self.spans(trace_id, payloads)?);
         Ok(Some(Trace { row, spans, annotations: self.annotations(trace_id)? }))
     }
+}
+
+/// What is known of one process's life in one workspace.
+pub(crate) fn life(
+    conn: &Connection,
+    ws: i64,
+    process_id: &ProcessId,
+) -> Result<Option<ProcessLife>, StoreError> {
+    let sql = "SELECT alive_ns, goodbye_ns FROM processes WHERE ws = ?1 AND process_id = ?2";
+    let read = || {
+        conn.prepare_cached(sql)?
+            .query_row(params![ws, process_id.0], |row| {
+                Ok(ProcessLife { alive_ns: row.get(0)?, goodbye_ns: row.get(1)? })
+            })
+            .optional()
+    };
+    read().map_err(from_sqlite)
+}
+
+/// Every process that holds a span open.
+pub(crate) fn open_processes(conn: &Connection) -> Result<Vec<OpenProcess>, StoreError> {
+    let sql = "SELECT w.slug, o.process_id, p.alive_ns, p.goodbye_ns
+               FROM (SELECT DISTINCT ws, process_id FROM open_traces) AS o
+               JOIN workspaces AS w ON w.ws = o.ws
+               LEFT JOIN processes AS p ON p.ws = o.ws AND p.process_id = o.process_id";
+    let read = || -> rusqlite::Result<Vec<OpenProcess>> {
+        let mut statement = conn.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(OpenProcess {
+                workspace: row.get(0)?,
+                process_id: ProcessId(row.get(1)?),
+                life: ProcessLife { alive_ns: row.get(2)?, goodbye_ns: row.get(3)? },
+            })
+        })?;
+        rows.collect()
+    };
+    let mut open = read().map_err(from_sqlite)?;
+    open.sort_by(|a, b| (&a.workspace, a.process_id).cmp(&(&b.workspace, b.process_id)));
+    Ok(open)
 }
 
 /// Every workspace that holds something.

@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS open_traces (
 
 CREATE TABLE IF NOT EXISTS processes (
   ws INTEGER NOT NULL, process_id BLOB NOT NULL, alive_ns INTEGER, goodbye_ns INTEGER,
-  PRIMARY KEY (ws, process_id)
+  heard_ns INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (ws, process_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS annotations (
@@ -64,6 +64,12 @@ CREATE TABLE IF NOT EXISTS annotations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS annotations_by_trace ON annotations (ws, trace_id);
 ";
+
+/// Made after the tables are what this format wants: a catalog of format 1 lacks the column.
+const INDEXES: &str = "CREATE INDEX IF NOT EXISTS processes_by_age ON processes (heard_ns);";
+const FROM_FORMAT_1: &str = "ALTER TABLE processes ADD COLUMN heard_ns INTEGER NOT NULL DEFAULT 0;";
+const IS_FORMAT_1: &str =
+    "SELECT count(*) = 0 FROM pragma_table_info('processes') WHERE name = 'heard_ns'";
 
 /// A page holds a few spans, so that large pages waste less.
 pub(crate) const PAGE_BYTES: u64 = 8192;
@@ -76,7 +82,7 @@ const STATEMENTS: usize = 64;
 /// Another program may look into the catalog; we wait for it a moment.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the catalog for the one writer, and makes its tables.
+/// Opens the catalog for the one writer, and makes its tables or brings them up to this format.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -93,6 +99,10 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.pragma_update(None, "temp_store", "MEMORY")?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         conn.execute_batch(TABLES)?;
+        if conn.query_row(IS_FORMAT_1, [], |row| row.get(0))? {
+            conn.execute_batch(FROM_FORMAT_1)?;
+        }
+        conn.execute_batch(INDEXES)?;
         Ok(conn)
     };
     open().map_err(from_sqlite)

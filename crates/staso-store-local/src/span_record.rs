@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use staso_model::{
     CaptureCategory, DroppedCounts, EntityRef, Event, Link, Payload, ProcessId, Repair, Resource,
-    Scope, SentTotals, Span, SpanId, SpanKind, SpanStatus, TraceId, Usage, UsageBasis, Version,
+    Scope, SentTotals, Span, SpanId, SpanKind, SpanStatus, Stage, TraceId, Usage, UsageBasis,
+    Version,
 };
 
 use crate::tokens::{self, Bytes, Token};
@@ -450,10 +451,15 @@ impl UsageRecord {
     }
 }
 
-/// A version as bytes that sort as versions do.
+/// The first byte of a version, by stage. The first two are as format 1 had them, which knew no
+/// other; so the bytes of versions do not sort as versions do.
+const STAGES: [Stage; 3] = [Stage::Open, Stage::Ended, Stage::Interrupted];
+
+/// A version as bytes.
 pub(crate) fn version_key(version: &Version) -> [u8; 25] {
     let mut key = [0; 25];
-    key[0] = u8::from(version.is_final);
+    let stage = STAGES.iter().position(|stage| *stage == version.stage);
+    key[0] = stage.and_then(|place| u8::try_from(place).ok()).unwrap_or_default();
     key[1..9].copy_from_slice(&version.client.to_be_bytes());
     // The sign bit is flipped so that negative times sort before positive ones.
     let received = version.received_ns.cast_unsigned() ^ (1 << 63);
@@ -462,12 +468,12 @@ pub(crate) fn version_key(version: &Version) -> [u8; 25] {
     key
 }
 
-/// The version of its bytes; `None` for another length.
+/// The version of its bytes; `None` for another length or an unknown stage.
 pub(crate) fn to_version(key: &[u8]) -> Option<Version> {
-    let (is_final, rest) = key.split_first()?;
+    let (stage, rest) = key.split_first()?;
     let number = |at: usize| Some(u64::from_be_bytes(rest.get(at..at + 8)?.try_into().ok()?));
     Some(Version {
-        is_final: *is_final == 1,
+        stage: *STAGES.get(usize::from(*stage))?,
         client: number(0)?,
         received_ns: (number(8)? ^ (1 << 63)).cast_signed(),
         sequence: number(16)?,

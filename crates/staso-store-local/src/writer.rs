@@ -19,9 +19,10 @@ use crate::disk::Encoder;
 use crate::error::from_sqlite;
 use crate::schema::{self, PAGE_BYTES};
 
-/// Receipts are kept an hour longer than promised, so that no clock's jitter breaks the promise.
-const RECEIPTS_KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
-/// How many commits pass between two clearings of receipts.
+/// Receipts and lives are kept an hour longer than promised, so that no clock's jitter breaks the
+/// promise.
+const KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
+/// How many commits pass between two clearings of what has had its time.
 const COMMITS_PER_PRUNING: u64 = 256;
 /// A transaction takes no further batch above these.
 const MAX_GROUP_BATCHES: usize = 128;
@@ -59,7 +60,7 @@ struct Writer {
     conn: Connection,
     kept: Kept,
     max_receipts: u64,
-    /// The newest time of receipt seen: the clock that receipts age by.
+    /// The newest time of receipt seen: the clock that receipts and lives age by.
     newest_ns: i64,
     commits: u64,
 }
@@ -70,7 +71,7 @@ pub(crate) fn start(
     options: &Options,
 ) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StoreError> {
     let mut writer = Writer::open(&dir.catalog(), options)?;
-    dir.sync()?;
+    dir.confirm_format()?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
         let closing = writer.serve(&commands);
@@ -212,20 +213,31 @@ impl Writer {
         self.newest_ns = self.newest_ns.max(newest_ns);
         self.commits += 1;
         if self.commits.is_multiple_of(COMMITS_PER_PRUNING) {
-            self.prune_receipts()?;
+            self.prune()?;
         }
         self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
         self.kept.last_sequence = last_sequence;
         Ok(answers)
     }
 
-    fn prune_receipts(&self) -> Result<(), StoreError> {
-        let oldest_ns = self.newest_ns.saturating_sub(RECEIPTS_KEPT_NS);
-        run(&self.conn, "DELETE FROM receipts WHERE received_ns < ?1", params![oldest_ns])?;
+    /// Forgets old receipts, and the lives of processes that were not heard of for as long and hold
+    /// nothing open. Both are bounded by count as well.
+    fn prune(&self) -> Result<(), StoreError> {
+        const IS_IDLE: &str = "NOT EXISTS (SELECT 1 FROM open_traces AS o
+            WHERE o.ws = processes.ws AND o.process_id = processes.process_id)";
+        let oldest_ns = self.newest_ns.saturating_sub(KEPT_NS);
         let max = i64::try_from(self.max_receipts).unwrap_or(i64::MAX);
-        let sql = "DELETE FROM receipts WHERE received_ns <= (
-                     SELECT received_ns FROM receipts ORDER BY received_ns DESC LIMIT 1 OFFSET ?1)";
-        run(&self.conn, sql, params![max])?;
+        for (table, age, and_also) in
+            [("receipts", "received_ns", "true"), ("processes", "heard_ns", IS_IDLE)]
+        {
+            let sql = format!("DELETE FROM {table} WHERE {age} < ?1 AND {and_also}");
+            run(&self.conn, &sql, params![oldest_ns])?;
+            let sql = format!(
+                "DELETE FROM {table} WHERE {age} <= (
+                   SELECT {age} FROM {table} ORDER BY {age} DESC LIMIT 1 OFFSET ?1) AND {and_also}"
+            );
+            run(&self.conn, &sql, params![max])?;
+        }
         Ok(())
     }
 

@@ -19,8 +19,9 @@ pub struct Batch {
     /// Annotations, applied after the spans. The same id twice is one: the first stays.
     pub annotations: Vec<Annotation>,
     /// Signs of life of recording processes. They count in this batch's workspace and in those of
-    /// its spans. A provisional span is itself a sign of life of its process, in its own
-    /// workspace, at the time it was received.
+    /// its spans, and before its spans: one that its process holds open after its goodbye is
+    /// closed as it comes. A provisional span is itself a sign of life of its process, in its
+    /// own workspace, at the time it was received.
     pub processes: Vec<ProcessSign>,
     /// When the server received it, Unix nanoseconds: dates the receipt.
     pub received_ns: i64,
@@ -41,8 +42,8 @@ pub enum Appended {
     /// It is durable and visible.
     New {
         /// The traces it changed, each once, with their workspaces, in that order: those that got
-        /// a newer span or an annotation, and those with an open span of a process that said
-        /// goodbye.
+        /// a newer span or an annotation, and those with an open span that a goodbye or a loss
+        /// closed.
         touched: Vec<(String, TraceId)>,
         /// Whether the same key was seen before with another body: counted by the server.
         key_reused: bool,

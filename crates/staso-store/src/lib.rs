@@ -21,5 +21,7 @@ pub mod tree;
 pub use batch::{Appended, Batch, ReceiptKey};
 pub use error::StoreError;
 pub use memory::MemoryStore;
-pub use process::{ProcessSign, Sign};
+pub use process::{
+    INTERRUPTED_MESSAGE, OpenProcess, ProcessLife, ProcessSign, Sign, interrupt, is_held_open,
+};
 pub use traits::{Capabilities, Store, StoreStats};

@@ -3,7 +3,7 @@
 //! It keeps spans as they came and computes every answer from scratch. It survives nothing but
 //! [`MemoryStore::reopened`], and is meant for tests and throw-away servers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,12 +12,12 @@ use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
 use crate::batch::{Appended, Batch, ReceiptKey};
 use crate::error::StoreError;
 use crate::matching::{self, Matcher};
-use crate::process::{ProcessSign, Sign};
+use crate::process::{OpenProcess, ProcessLife, Sign, interrupt, is_held_open};
 use crate::query::{Cursor, FacetQuery, FacetValue, TraceQuery};
 use crate::rollup::{sort_annotations, trace_row};
-use crate::row::{Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use crate::traits::{Capabilities, Store, StoreStats};
-use crate::tree::tree_order;
+use crate::tree::{self, tree_order};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct State {
     spans: BTreeMap<TraceKey, BTreeMap<SpanId, Span>>,
     annotations: BTreeMap<(String, AnnotationId), Annotation>,
     receipts: HashMap<(String, String), Vec<Receipt>>,
-    signs: HashMap<String, BTreeMap<ProcessId, Vec<ProcessSign>>>,
+    lives: BTreeMap<String, BTreeMap<ProcessId, ProcessLife>>,
     last_sequence: u64,
 }
 
@@ -66,17 +66,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl State {
     fn append(&mut self, batch: Batch) -> Appended {
         let mut key_reused = false;
-        if let Some(ReceiptKey { key, digest }) = batch.receipt {
-            let receipts = self.receipts.entry((batch.workspace.clone(), key)).or_default();
-            if let Some((_, reply)) = receipts.iter().find(|(known, _)| *known == digest) {
+        if let Some(ReceiptKey { key, digest }) = &batch.receipt {
+            let receipts = self.receipts.entry((batch.workspace.clone(), key.clone())).or_default();
+            if let Some((_, reply)) = receipts.iter().find(|(known, _)| known == digest) {
                 return Appended::Repeated { reply: reply.clone() };
             }
             key_reused = !receipts.is_empty();
-            receipts.push((digest, batch.reply));
+            receipts.push((*digest, batch.reply.clone()));
         }
-        let mut touched = Vec::new();
-        self.take_signs(&batch.workspace, &batch.spans, &batch.processes, &mut touched);
+        let mut touched = self.take_signs(&batch);
         for span in batch.spans {
+            let span = self.closed_if_gone(span);
             touched.extend(self.take_span(span));
         }
         for annotation in batch.annotations {
@@ -88,47 +88,67 @@ impl State {
     }
 
     /// Signs count in the batch's workspace and in those of its spans; a provisional span is a
-    /// sign of its own process.
-    fn take_signs(
-        &mut self,
-        workspace: &str,
-        spans: &[Span],
-        signs: &[ProcessSign],
-        touched: &mut Vec<TraceKey>,
-    ) {
-        let mut workspaces: Vec<&str> = spans.iter().map(|s| s.workspace.as_str()).collect();
-        workspaces.push(workspace);
+    /// sign of its own process. Answers the traces in which they closed something.
+    fn take_signs(&mut self, batch: &Batch) -> Vec<TraceKey> {
+        let mut workspaces: Vec<&str> = batch.spans.iter().map(|s| s.workspace.as_str()).collect();
+        workspaces.push(&batch.workspace);
         workspaces.sort_unstable();
         workspaces.dedup();
+        let mut touched = Vec::new();
         for workspace in workspaces {
-            for sign in signs {
-                self.take_sign(workspace, *sign);
-                if matches!(sign.sign, Sign::Goodbye(_)) {
-                    touched.extend(self.open_traces(workspace, sign.process_id));
+            for sign in &batch.processes {
+                let life = self.take_sign(workspace, sign.process_id, sign.sign);
+                if let Some(ended_ns) = life.ended_ns(sign.sign) {
+                    touched.extend(self.close(workspace, sign.process_id, ended_ns));
                 }
             }
         }
-        for span in spans.iter().filter(|span| span.is_open()) {
+        for span in batch.spans.iter().filter(|span| span.is_open()) {
             if let Some(process_id) = span.process_id {
                 let sign = Sign::Alive(span.version.received_ns);
-                self.take_sign(&span.workspace, ProcessSign { process_id, sign });
+                self.take_sign(&span.workspace, process_id, sign);
             }
         }
+        touched
     }
 
-    fn take_sign(&mut self, workspace: &str, sign: ProcessSign) {
-        let of_workspace = self.signs.entry(workspace.to_owned()).or_default();
-        of_workspace.entry(sign.process_id).or_default().push(sign);
+    fn take_sign(&mut self, workspace: &str, process_id: ProcessId, sign: Sign) -> ProcessLife {
+        if matches!(sign, Sign::Lost(_)) {
+            return self.life(workspace, &process_id).unwrap_or_default();
+        }
+        let of_workspace = self.lives.entry(workspace.to_owned()).or_default();
+        let life = of_workspace.entry(process_id).or_default();
+        life.observe(sign);
+        *life
     }
 
-    fn open_traces(&self, workspace: &str, process_id: ProcessId) -> Vec<TraceKey> {
-        let holds_open =
-            |span: &Span| !span.dropped && span.is_open() && span.process_id == Some(process_id);
-        let traces = self.spans.iter().filter(|((own, _), _)| own == workspace);
-        traces
-            .filter(|(_, spans)| spans.values().any(holds_open))
-            .map(|(key, _)| key.clone())
-            .collect()
+    fn life(&self, workspace: &str, process_id: &ProcessId) -> Option<ProcessLife> {
+        self.lives.get(workspace)?.get(process_id).copied()
+    }
+
+    /// Closes what a process holds open in a workspace.
+    fn close(&mut self, workspace: &str, process_id: ProcessId, ended_ns: i64) -> Vec<TraceKey> {
+        let mut touched = Vec::new();
+        for (key, spans) in self.spans.iter_mut().filter(|((own, _), _)| own == workspace) {
+            for span in spans.values_mut() {
+                if is_held_open(span) && span.process_id == Some(process_id) {
+                    interrupt(span, ended_ns);
+                    touched.push(key.clone());
+                }
+            }
+        }
+        touched
+    }
+
+    /// A span as it is kept: one that is reported open after its process said goodbye is closed.
+    fn closed_if_gone(&self, mut span: Span) -> Span {
+        let life = span.process_id.and_then(|id| self.life(&span.workspace, &id));
+        if let Some(ended_ns) =
+            life.and_then(|life| life.goodbye_ns).filter(|_| is_held_open(&span))
+        {
+            interrupt(&mut span, ended_ns);
+        }
+        span
     }
 
     fn take_span(&mut self, span: Span) -> Option<TraceKey> {
@@ -162,15 +182,9 @@ impl State {
     fn row(&self, workspace: &str, trace_id: &TraceId, now_ns: i64) -> Option<TraceRow> {
         let spans = self.spans.get(&(workspace.to_owned(), *trace_id))?.values();
         let annotations = self.annotations_of(workspace, trace_id);
-        let signs: Vec<_> = self
-            .signs
-            .get(workspace)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .flatten()
-            .copied()
-            .collect();
-        trace_row(workspace, *trace_id, spans, &annotations, &signs, now_ns)
+        let nobody = BTreeMap::new();
+        let lives = self.lives.get(workspace).unwrap_or(&nobody);
+        trace_row(workspace, *trace_id, spans, &annotations, lives, now_ns)
     }
 
     /// Every row a query admits, in no order.
@@ -250,10 +264,38 @@ impl Store for MemoryStore {
         workspace: &str,
         trace_id: &TraceId,
         span_id: &SpanId,
-    ) -> Result<Option<Span>, StoreError> {
+    ) -> Result<Option<FoundSpan>, StoreError> {
         let state = self.open_state()?;
-        let spans = state.spans.get(&(workspace.to_owned(), *trace_id));
-        Ok(spans.and_then(|spans| spans.get(span_id)).cloned())
+        let Some(spans) = state.spans.get(&(workspace.to_owned(), *trace_id)) else {
+            return Ok(None);
+        };
+        let Some(span) = spans.get(span_id) else { return Ok(None) };
+        let look = |id| Ok::<_, StoreError>(spans.get(&id).map(tree::Step::of));
+        Ok(Some(FoundSpan { span: span.clone(), place: tree::place(span, look)? }))
+    }
+
+    async fn lives(
+        &self,
+        workspace: &str,
+        processes: &[ProcessId],
+    ) -> Result<Vec<(ProcessId, ProcessLife)>, StoreError> {
+        let state = self.open_state()?;
+        let life = |id: &ProcessId| Some((*id, state.life(workspace, id)?));
+        Ok(processes.iter().filter_map(life).collect())
+    }
+
+    async fn open_processes(&self) -> Result<Vec<OpenProcess>, StoreError> {
+        let state = self.open_state()?;
+        let mut open = BTreeSet::new();
+        for ((workspace, _), spans) in &state.spans {
+            let held = spans.values().filter(|span| is_held_open(span));
+            open.extend(held.filter_map(|span| Some((workspace.clone(), span.process_id?))));
+        }
+        let process = |(workspace, process_id): (String, ProcessId)| {
+            let life = state.life(&workspace, &process_id).unwrap_or_default();
+            OpenProcess { workspace, process_id, life }
+        };
+        Ok(open.into_iter().map(process).collect())
     }
 
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {

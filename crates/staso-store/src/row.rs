@@ -118,6 +118,24 @@ pub struct TreeSpan {
     pub missing_parent: bool,
 }
 
+/// One span by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundSpan {
+    /// The span.
+    pub span: Span,
+    /// Where it stands; `None` for a dropped span, which stands nowhere.
+    pub place: Option<Place>,
+}
+
+/// Where one span stands in its trace's tree; the same as [`TreeSpan`] says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// See [`TreeSpan::depth`].
+    pub depth: u32,
+    /// See [`TreeSpan::missing_parent`].
+    pub missing_parent: bool,
+}
+
 /// One workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceRow {

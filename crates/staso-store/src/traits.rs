@@ -1,12 +1,13 @@
 //! The contract itself.
 
 use async_trait::async_trait;
-use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
+use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
 
 use crate::batch::{Appended, Batch};
 use crate::error::StoreError;
+use crate::process::{OpenProcess, ProcessLife};
 use crate::query::{FacetQuery, FacetValue, TraceQuery};
-use crate::row::{Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 
 /// A store of spans, annotations and receipts, for many workspaces.
 ///
@@ -21,6 +22,12 @@ use crate::row::{Trace, TracePage, TraceRow, WorkspaceRow};
 ///   [`Version`](staso_model::Version) wins and replaces the whole row; an older one changes
 ///   nothing. Rollups are recomputed from spans, never added to.
 /// * **Order-free.** Children before parents, days late, back-filled, re-sent.
+/// * **Nothing stays open behind a dead process.** A [`Sign`](crate::Sign) that its process ended
+///   closes, in its workspace, every span the process holds open, as
+///   [`interrupt`](crate::interrupt) says; after a goodbye also those that come later. Span by
+///   span: other processes' spans of the same trace stay as they are, and the process's own report
+///   of the end wins whenever it comes. What is known of a process's life is kept while it holds a
+///   span open, and at least 24 hours after its last sign, restarts included.
 /// * **Tenancy.** A call for one workspace never reads or writes a row of another. Spans of one
 ///   batch may belong to several.
 /// * **Snapshots.** One call reads one state. Cursors stay valid while data arrives: a row whose
@@ -75,7 +82,7 @@ pub trait Store: Send + Sync + 'static {
         now_ns: i64,
     ) -> Result<Option<Trace>, StoreError>;
 
-    /// One span, whole, dropped ones included; `None` when not known.
+    /// One span, whole, dropped ones included, with its place in the tree; `None` when not known.
     ///
     /// # Errors
     /// Engine errors, [`StoreError::Damaged`] where its stored bytes are.
@@ -84,7 +91,24 @@ pub trait Store: Send + Sync + 'static {
         workspace: &str,
         trace_id: &TraceId,
         span_id: &SpanId,
-    ) -> Result<Option<Span>, StoreError>;
+    ) -> Result<Option<FoundSpan>, StoreError>;
+
+    /// What is known of the lives of these processes, in their order; those of which nothing is
+    /// known are left out.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn lives(
+        &self,
+        workspace: &str,
+        processes: &[ProcessId],
+    ) -> Result<Vec<(ProcessId, ProcessLife)>, StoreError>;
+
+    /// Every process that holds a span open, of every workspace, by workspace and id.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn open_processes(&self) -> Result<Vec<OpenProcess>, StoreError>;
 
     /// The most frequent values of one field over the traces that match, greatest count first,
     /// then by value.

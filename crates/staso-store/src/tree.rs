@@ -3,11 +3,11 @@
 //! Spans come from strangers: parents may be missing, discarded, or their own descendants, and a
 //! chain may be a hundred thousand deep. Nothing here recurses, and every step is linear.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use staso_model::Span;
+use staso_model::{Span, SpanId};
 
-use crate::row::TreeSpan;
+use crate::row::{Place, TreeSpan};
 
 /// Where a span hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,83 @@ pub fn tree_order(mut spans: Vec<Span>) -> Vec<TreeSpan> {
     let children = children(&hooks, &spans);
     let order = pre_order(&children);
     assemble(spans, &hooks, &order)
+}
+
+/// What a walk towards the root has to know of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Its parent as sent.
+    pub parent: Option<SpanId>,
+    /// Whether it was dropped.
+    pub dropped: bool,
+}
+
+impl Step {
+    /// The step that a span is.
+    #[must_use]
+    pub fn of(span: &Span) -> Self {
+        Self { parent: span.parent_span_id, dropped: span.dropped }
+    }
+}
+
+/// Where one span stands, found by walking towards the root instead of reading the whole trace;
+/// `None` for a dropped one. `look` answers for any span of the trace; `None` is one that has
+/// not arrived. What is said here is what [`tree_order`] would say.
+///
+/// # Errors
+/// The first error of `look`.
+pub fn place<E>(
+    span: &Span,
+    mut look: impl FnMut(SpanId) -> Result<Option<Step>, E>,
+) -> Result<Option<Place>, E> {
+    if span.dropped {
+        return Ok(None);
+    }
+    // Every span passed that was not dropped, with its distance from the first.
+    let mut passed = HashMap::from([(span.span_id, 0_u32)]);
+    let mut parent = span.parent_span_id;
+    loop {
+        let above = u32::try_from(passed.len()).unwrap_or(u32::MAX);
+        let depth = above - 1;
+        match nearest_kept(parent, &mut look)? {
+            Above::Nothing => return Ok(Some(Place { depth, missing_parent: false })),
+            // Only who names the missing one stands as a root because of it.
+            Above::Missing => return Ok(Some(Place { depth, missing_parent: depth == 0 })),
+            Above::Kept(id, _) if passed.contains_key(&id) => {
+                // A ring: each of its members is a root.
+                let depth = passed[&id];
+                return Ok(Some(Place { depth, missing_parent: depth == 0 }));
+            }
+            Above::Kept(id, next) => {
+                passed.insert(id, above);
+                parent = next;
+            }
+        }
+    }
+}
+
+/// What stands above a span once dropped ones are passed over.
+enum Above {
+    Nothing,
+    Missing,
+    /// A span that was not dropped, and its parent.
+    Kept(SpanId, Option<SpanId>),
+}
+
+fn nearest_kept<E>(
+    mut parent: Option<SpanId>,
+    look: &mut impl FnMut(SpanId) -> Result<Option<Step>, E>,
+) -> Result<Above, E> {
+    let mut passed = HashSet::new();
+    while let Some(id) = parent {
+        match look(id)? {
+            Some(step) if !step.dropped => return Ok(Above::Kept(id, step.parent)),
+            // A ring of dropped ones leads nowhere.
+            Some(step) if passed.insert(id) => parent = step.parent,
+            _ => return Ok(Above::Missing),
+        }
+    }
+    Ok(Above::Nothing)
 }
 
 /// Every span's parent as sent.
@@ -153,11 +230,23 @@ mod tests {
 
     /// `id@depth`, with `!` for a missing parent.
     fn shown(spans: Vec<Span>) -> String {
+        every_place_is_as_in_the_tree(&spans);
         let show = |t: &TreeSpan| {
             let id = u64::from_be_bytes(t.span.span_id.low());
             format!("{id}@{}{}", t.depth, if t.missing_parent { "!" } else { "" })
         };
         tree_order(spans).iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    fn every_place_is_as_in_the_tree(spans: &[Span]) {
+        let look = |id| Ok::<_, ()>(spans.iter().find(|s| s.span_id == id).map(Step::of));
+        let tree = tree_order(spans.to_vec());
+        for span in spans {
+            let found = place(span, look).unwrap();
+            let of = |t: &TreeSpan| Place { depth: t.depth, missing_parent: t.missing_parent };
+            let wanted = tree.iter().find(|t| t.span.span_id == span.span_id).map(of);
+            assert_eq!(found, wanted, "{}", span.span_id);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `staso._core`: the Python binding over `staso-sdk`.
 //!
-//! Start at [`span::Span`]; the engine's `Life` and `Ended` say what a span is and how it becomes a record.
-//! Everything a user sees is exported by the package `staso`; this module is private to it.
+//! Start at [`span::Span`]. Everything a user sees is exported by the package `staso`.
 
 mod client;
 mod context;

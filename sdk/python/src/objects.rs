@@ -48,8 +48,7 @@ pub(crate) fn relay_messages(py: Python<'_>) {
     }
 }
 
-/// An annotation given before there is anything to hand it to: said once on the logger `staso`. Whatever goes
-/// wrong with that stays here.
+/// An annotation given before there is anything to hand it to: said once, and whatever comes of that stays here.
 pub(crate) fn warn_before_init(py: Python<'_>) {
     let message = ("annotate", "annotations are not recorded before staso.init()");
     drop(warn_once(py).and_then(|warn_once| warn_once.call1(message)));

@@ -329,6 +329,6 @@ class! {
     }
 
     fn __clear__(&self) {
-        drop(self.node.let_go());
+        self.node.let_go();
     }
 }

@@ -5,11 +5,13 @@
 //! `staso/_internal/values.py`, whose answer is walked in its place. Whatever goes wrong, a marker
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
-use staso_sdk::pen::{Pen, whole};
+use staso_sdk::pen::{Call, Pen, is_writing, whole};
 use staso_sdk::{Described, Host, Object, Recorder};
 
 use crate::context::Interpreter;
@@ -19,7 +21,6 @@ use crate::objects;
 const LONG_TEXT_CHARACTERS: usize = 4_096;
 
 /// A Python object that a span holds.
-#[derive(Debug)]
 pub(crate) struct Held(pub(crate) Py<PyAny>);
 
 /// Writes the values of one record.
@@ -30,9 +31,6 @@ pub(crate) struct Walker<'py> {
     /// The program's redaction: `(path, value) -> value`.
     redaction: Option<&'static Py<PyAny>>,
     path: Vec<Py<PyAny>>,
-    /// A Ctrl-C that fell into our reading of a value; it reaches the user's code after all, once
-    /// our own work is done.
-    is_interrupted: bool,
 }
 
 impl Object for Held {
@@ -57,7 +55,7 @@ impl<'py> Walker<'py> {
     #[inline]
     pub(crate) fn new(py: Python<'py>, recorder: &'static Recorder) -> Self {
         let (pen, redaction) = (Pen::new(recorder.limits), recorder.redaction());
-        Self { py, pen, recorder, redaction, path: Vec::new(), is_interrupted: false }
+        Self { py, pen, recorder, redaction, path: Vec::new() }
     }
 
     /// Runs `write` with the path begun by `parts`, where somebody reads the path.
@@ -71,8 +69,7 @@ impl<'py> Walker<'py> {
         self.path.clear();
     }
 
-    /// Writes one value, which the caller keeps alive. What subclasses of plain types hold is read by the plain
-    /// type's own functions.
+    /// Writes one value, which the caller keeps alive; subclasses of plain types by the plain type's functions.
     fn walk(&mut self, value: *mut ffi::PyObject) {
         // SAFETY: a live object, and the interpreter is attached; each function takes what the object was
         // found to be.
@@ -154,19 +151,18 @@ impl<'py> Walker<'py> {
         }
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        if !self.pen.take_call() {
-            self.marker(&format!("<{}>", type_name(&value)));
-        } else {
-            let limit = self.pen.limits.value_bytes;
-            let described = objects::describe(self.py).and_then(|tell| tell.call1((&value, limit)));
+        if let Some(_call) = self.pen.take_call() {
+            let described = objects::describe(self.py).and_then(|tell| tell.call1((&value,)));
             match described {
                 Ok(described) => self.walk(described.as_ptr()),
                 Err(error) => {
-                    self.note_interrupt(&error);
+                    note_interrupt(self.py, &error);
                     let error = type_name(error.value(self.py));
                     self.marker(&format!("<unreadable {}: {error}>", type_name(&value)));
                 }
             }
+        } else {
+            self.marker(&format!("<{}>", type_name(&value)));
         }
         self.pen.leave();
     }
@@ -177,19 +173,16 @@ impl<'py> Walker<'py> {
         self.walk(text.as_ptr());
     }
 
-    fn note_interrupt(&mut self, error: &PyErr) {
-        self.is_interrupted |= error.is_instance_of::<PyKeyboardInterrupt>(self.py);
-    }
-
     /// What the redaction wants written instead of `value`; `None` without one.
     fn redacted(&mut self, value: *mut ffi::PyObject) -> Option<Bound<'py, PyAny>> {
         let redact = self.redaction?.bind(self.py);
         let path = PyTuple::new(self.py, self.path.iter().map(|part| part.clone_ref(self.py)));
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let answer = path.and_then(|path| redact.call1((path, value)));
-        Some(answer.unwrap_or_else(|error| {
-            self.note_interrupt(&error);
+        let answer = Call::begin().map(|_call| redact.call1((path?, value)));
+        let answer =
+            answer.and_then(|kept| kept.inspect_err(|error| note_interrupt(self.py, error)).ok());
+        Some(answer.unwrap_or_else(|| {
             self.recorder.fail_redaction();
             PyString::new(self.py, "[redaction failed]").into_any()
         }))
@@ -338,13 +331,12 @@ impl<'py> Host for Walker<'py> {
 
     fn describe(&mut self, raised: &Held, with_stack: bool) -> Described {
         let raised = raised.0.bind(self.py);
-        let limit = self.pen.limits.value_bytes;
-        let told = objects::describe_exception(self.py)
-            .and_then(|describe| describe.call1((raised, with_stack, limit))?.extract());
-        let (kind, message, stack) = told.unwrap_or_else(|error| {
-            self.note_interrupt(&error);
-            (type_name(raised), type_name(raised), None)
+        let told = Call::begin().map(|_call| {
+            objects::describe_exception(self.py)?.call1((raised, with_stack))?.extract()
         });
+        let told =
+            told.and_then(|told| told.inspect_err(|error| note_interrupt(self.py, error)).ok());
+        let (kind, message, stack) = told.unwrap_or((type_name(raised), type_name(raised), None));
         Described { kind, message, stack }
     }
 
@@ -359,13 +351,25 @@ impl<'py> Host for Walker<'py> {
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
-        give_back(self.py, self.is_interrupted);
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            give_back();
+        }
     }
 }
 
-/// Lets a Ctrl-C that was swallowed reach the user's code after all.
-fn give_back(_py: Python<'_>, is_interrupted: bool) {
-    if is_interrupted {
+/// A Ctrl-C that fell into our reading of a value; it reaches the user's code after all, once our own work
+/// is done.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+fn note_interrupt(py: Python<'_>, error: &PyErr) {
+    INTERRUPTED.fetch_or(error.is_instance_of::<PyKeyboardInterrupt>(py), Ordering::Relaxed);
+    if !is_writing() {
+        give_back();
+    }
+}
+
+fn give_back() {
+    if INTERRUPTED.swap(false, Ordering::Relaxed) {
         // SAFETY: this only marks a signal as arrived; the interpreter is attached.
         unsafe { ffi::PyErr_SetInterrupt() };
     }
@@ -377,7 +381,7 @@ pub(crate) fn name_text<'py>(value: &Bound<'py, PyAny>) -> Bound<'py, PyString> 
         return text.clone();
     }
     value.str().unwrap_or_else(|error| {
-        give_back(value.py(), error.is_instance_of::<PyKeyboardInterrupt>(value.py()));
+        note_interrupt(value.py(), &error);
         PyString::new(value.py(), &format!("<{}>", type_name(value)))
     })
 }

@@ -18,6 +18,7 @@ class Receiver:
         self.batches: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.refuse: list[int] = []
+        self.capabilities = ""
         self._lock = threading.Lock()
         receiver = self
 
@@ -39,6 +40,8 @@ class Receiver:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(raw)))
+                if receiver.capabilities:
+                    self.send_header("Staso-Capabilities", receiver.capabilities)
                 self.end_headers()
                 self.wfile.write(raw)
 
@@ -87,7 +90,7 @@ class Receiver:
             for span in trace["spans"]:
                 read = {**span, "trace_id": trace["trace_id"]}
                 for name in ("input", "output", "attributes"):
-                    if isinstance(read.get(name), str) and read[name]:
+                    if not self.capabilities and isinstance(read.get(name), str) and read[name]:
                         read[name] = json.loads(read[name])
                 found.append(read)
         return found

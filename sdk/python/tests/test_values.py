@@ -95,6 +95,8 @@ SOME_ID = uuid.uuid4()
         (collections.OrderedDict(a=1), {"a": 1}),
         (collections.deque([1]), [1]),
         (types.MappingProxyType({"a": 1}), {"a": 1}),
+        (types.SimpleNamespace(a=[1]), {"a": [1]}),
+        (collections.ChainMap({"a": 1}, {"b": 2}), [{"a": 1}, {"b": 2}]),
         ({"a": 1}.keys(), ["a"]),
         (ValueError("v"), "ValueError: v"),
         (len, "<builtin_function_or_method builtins.len>"),

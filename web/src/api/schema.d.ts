@@ -574,7 +574,7 @@ export interface components {
             cost_nano_usd: null | components["schemas"]["Int64"];
             /**
              * Format: int32
-             * @description 0 for a root; null where the span was asked for alone.
+             * @description 0 for a root; null for a dropped span, which stands nowhere.
              */
             depth: number | null;
             /** @description How much the sender cut. */
@@ -601,7 +601,7 @@ export interface components {
             links: components["schemas"]["Link"][];
             /** @description The span's attributes. */
             metadata: Record<string, never>;
-            /** @description Whether its parent has not arrived; null where the span was asked for alone. */
+            /** @description Whether its parent has not arrived; null for a dropped span. */
             missing_parent: boolean | null;
             /** @description The model that answered. */
             model: string | null;

@@ -56,12 +56,11 @@ export function rowOf(s: Skeleton, spanId: string | undefined): number {
 
 /**
  * Until when open spans are drawn, as an offset from the trace's start: to the server's now while the trace runs or nobody
- * knows, to the last thing heard of it when it stalled or was interrupted; null when nothing is open.
+ * knows, to the last thing heard of it when it stalled; null when nothing is open.
  */
 export function openUntil(s: Skeleton, nowMs: number): number | null {
   if (s.trace.open_count === 0) return null;
-  const heard = s.trace.state === "stalled" || s.trace.state === "interrupted";
-  const untilMs = heard ? nsToMs(s.trace.received_ns) : nowMs;
+  const untilMs = s.trace.state === "stalled" ? nsToMs(s.trace.received_ns) : nowMs;
   return Math.max(0, (untilMs - nsToMs(s.base_ns)) * 1e6);
 }
 

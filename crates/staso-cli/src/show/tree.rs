@@ -154,7 +154,7 @@ fn span_line(
     let padding = " ".repeat(width.saturating_sub(line.width()));
     let mut facts = vec![match span.duration_ns {
         Some(ns) => format!("{:>8}", duration(ns.0)),
-        None => palette.paint(Ink::Busy, &format!("{:>8}", open_word(span, state))),
+        None => palette.paint(Ink::Busy, &format!("{:>8}", open_word(state))),
     }];
     facts.push(palette.paint(Ink::Faint, &format!("{:<9}", kind_word(span))));
     facts.extend(span.model.as_deref().map(|model| cut(&plain(model), 40)));
@@ -185,12 +185,11 @@ fn span_mark(span: &Span, state: State) -> (&'static str, Ink) {
     }
 }
 
-fn open_word(span: &Span, state: State) -> &'static str {
-    match (span.interrupted, state) {
-        (true, _) => "cut off",
-        (false, State::Stalled) => "stalled",
-        (false, State::Running) => "running",
-        (false, _) => "open",
+fn open_word(state: State) -> &'static str {
+    match state {
+        State::Stalled => "stalled",
+        State::Running => "running",
+        _ => "open",
     }
 }
 

@@ -4,8 +4,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use staso_journal::{Destination, ProcessState, adopt, process_state};
+use staso_journal::{Destination, Journal, ProcessState, adopt, process_state};
 use staso_model::ProcessId;
 
 use crate::support::{append, json, open, recover, small};
@@ -67,6 +68,44 @@ fn a_clean_end_is_not_a_death() {
     assert_eq!(process_state(dir.path(), ProcessId([9; 16])), ProcessState::Alive);
     drop(journal);
     assert_eq!(process_state(dir.path(), ProcessId([9; 16])), ProcessState::Unknown);
+}
+
+/// Who finds a presence file unlocked says goodbye in its process's name, so that not even a process
+/// that has just begun may be seen so.
+#[test]
+fn a_process_that_begins_is_never_taken_for_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_over = AtomicBool::new(false);
+    let look = || {
+        let mut looks = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
+                let name = entry.file_name().into_string().unwrap();
+                let Some(name) = name.strip_suffix(".live") else { continue };
+                let state = process_state(dir.path(), name.parse().unwrap());
+                assert_ne!(state, ProcessState::Dead, "{name}");
+                looks += 1;
+            }
+        }
+        looks
+    };
+    let (looks, journals) = std::thread::scope(|scope| {
+        let looking = scope.spawn(look);
+        let begin = |n: u8| {
+            let (dir, options) = (dir.path().to_owned(), small(false));
+            let process = ProcessId([n; 16]);
+            let journal = Journal::open(dir, Destination::local(), process, options).unwrap();
+            append(&journal, 0);
+            journal
+        };
+        let journals: Vec<_> = (1..=100).map(begin).collect();
+        is_over.store(true, Ordering::SeqCst);
+        (looking.join(), journals)
+    });
+    assert!(looks.unwrap() > 0);
+    let alive =
+        (1..=100).filter(|n| process_state(dir.path(), ProcessId([*n; 16])) == ProcessState::Alive);
+    assert_eq!(alive.count(), journals.len());
 }
 
 /// A child forked while the segment is open must not keep its lock: the parent "dies" (drops the

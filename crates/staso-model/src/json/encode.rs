@@ -41,7 +41,7 @@ fn write_span(span: &Span, out: &mut String) {
     object.int("end_ns", span.end_ns);
     object.text("status", span.status.as_str());
     object.label("error_message", span.error_message.as_ref());
-    object.flag("provisional", !span.version.is_final);
+    object.flag("provisional", span.is_open());
     object.flag("dropped", span.dropped);
     object.int("version", i64::try_from(span.version.client).ok().filter(|n| *n != 0));
     object.payload(["input", "input_is_text"], span.input.as_ref());

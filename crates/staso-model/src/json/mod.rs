@@ -8,6 +8,9 @@
 //! Cost: one pass of `scan` over the body, then walks over slices of it. Inputs and outputs stay
 //! text; only attributes become values. Nothing recurses deeper than [`Limits::max_attribute_depth`].
 //!
+//! A span whose attributes say `staso.interrupted: true` was closed by somebody else because its process
+//! was gone ([`Stage::Interrupted`](crate::Stage)), whoever sends it.
+//!
 //! `input` and `output` as a JSON string hold JSON *text* (that is what existing clients send);
 //! other JSON values are the payload itself. A string that is not JSON text is kept as plain text. A
 //! client that wants to keep a string such as `"123"` from being read as a number sends its JSON

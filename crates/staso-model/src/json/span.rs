@@ -12,11 +12,8 @@ use super::walk::{Raw, is_object, is_string};
 use super::{parts, tokens, value};
 use crate::ids::{SpanId, TraceId};
 use crate::kind::{SpanKind, SpanStatus};
-use crate::span::{Payload, Span, Version};
+use crate::span::{PROVISIONAL_ATTRIBUTE, Payload, Span, Stage, Version};
 use crate::value::{Attributes, Value, get};
-
-/// The attribute by which existing clients say that a root is still open.
-const PROVISIONAL: &str = "staso.provisional_root";
 
 /// What a span takes from around it.
 pub(super) struct Surroundings<'a, 'c> {
@@ -203,10 +200,10 @@ fn version(
     mender: &mut Mender,
 ) -> Version {
     let is_open = mender.boolean("provisional", raw.provisional).unwrap_or(false)
-        || get(attributes, PROVISIONAL) == Some(&Value::Bool(true));
+        || get(attributes, PROVISIONAL_ATTRIBUTE) == Some(&Value::Bool(true));
     let client = mender.count("version", raw.version).unwrap_or(0);
     Version {
-        is_final: !is_open,
+        stage: Stage::of(is_open, attributes),
         client: u64::try_from(client).unwrap_or(0),
         received_ns: around.ctx.received_ns,
         sequence: around.sequence,
@@ -244,7 +241,7 @@ fn timing(raw: &RawSpan<'_>, received_ns: i64, span: &mut Span, mender: &mut Men
     span.start_ns = mender
         .integer("start_ns", raw.start_ns)
         .unwrap_or_else(|| timestamp("timestamp", raw.timestamp, received_ns, mender));
-    if !span.version.is_final {
+    if span.is_open() {
         return;
     }
     span.end_ns = mender

@@ -260,6 +260,9 @@ fn fill_root<'a>(trace: &RawTrace<'a>, items: &mut [Item<'a>]) -> Option<FilledR
     fill(&mut root.name, trace.root_span_name);
     fill(&mut root.status, trace.status);
     fill(&mut root.model, trace.model);
+    if root.start_ns.is_none() {
+        fill(&mut root.timestamp, trace.timestamp);
+    }
     if root.end_ns.is_none() {
         fill(&mut root.duration_ms, trace.duration_ms);
     }

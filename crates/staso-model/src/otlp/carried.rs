@@ -10,7 +10,7 @@ use super::span::{bare, whole_id};
 use crate::ids::ProcessId;
 use crate::kind::{CaptureCategory, SpanKind, SpanStatus};
 use crate::semconv;
-use crate::span::{Payload, Repair, Span};
+use crate::span::{Payload, Repair, Span, Stage};
 use crate::usage::{SentTotals, Usage, UsageBasis};
 use crate::value::{Attributes, Value, get};
 
@@ -75,8 +75,11 @@ static OTHERS: [Field; 16] = [
     },
     Field {
         key: "staso.provisional",
-        read: |s| Value::Bool(!s.version.is_final),
-        write: |s, v| set(&mut s.version.is_final, boolean(v).map(|is_open| !is_open)),
+        read: |s| Value::Bool(s.is_open()),
+        write: |s, v| {
+            let stage = boolean(v).map(|is_open| Stage::of(is_open, &s.attributes));
+            set(&mut s.version.stage, stage);
+        },
     },
     Field {
         key: "staso.version",
@@ -177,6 +180,8 @@ fn derive(span: &mut Span) {
         }
     }
     span.attributes = attributes;
+    // Its field was written while the attributes were away.
+    span.version.stage = Stage::of(span.is_open(), &span.attributes);
 }
 
 /// Takes the carried attributes and their marker out. Attributes that a collector appended behind

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span as ProtoSpan, Status};
 use super::{OtlpContext, carried, values};
 use crate::ids::{SpanId, TraceId};
 use crate::kind::SpanStatus;
-use crate::span::{DroppedCounts, Event, Link, Repair, Span};
+use crate::span::{DroppedCounts, Event, Link, Repair, Span, Stage};
 use crate::value::Value;
 
 /// The whole id of a linked span, of which OTLP's field holds 8 bytes.
@@ -39,8 +39,8 @@ pub(super) fn decode(
     span.start_ns = proto.start_time_unix_nano.cast_signed();
     // Zero is "not set": only a span that is still open has no end.
     span.end_ns = Some(proto.end_time_unix_nano.cast_signed()).filter(|ns| *ns != 0);
-    span.version.is_final = span.end_ns.is_some();
     span.attributes = values::list(proto.attributes);
+    span.version.stage = Stage::of(span.end_ns.is_none(), &span.attributes);
     span.events = proto.events.into_iter().map(event).collect();
     span.links = proto.links.into_iter().map(link).collect();
     span.trace_state = proto.trace_state;
@@ -88,7 +88,7 @@ pub(super) fn bare(span: &Span) -> Span {
     bare.attributes.clone_from(&span.attributes);
     bare.events.clone_from(&span.events);
     bare.end_ns = span.end_ns.filter(|ns| *ns != 0);
-    bare.version.is_final = bare.end_ns.is_some();
+    bare.version.stage = Stage::of(bare.end_ns.is_none(), &bare.attributes);
     bare.resource = span.resource.clone();
     bare.scope = span.scope.clone();
     status(encode_status(span).unwrap_or_default(), &mut bare);

@@ -5,7 +5,8 @@ use staso_model::json::{
     decode_annotation, decode_batch, encode_batch,
 };
 use staso_model::{
-    AnnotationId, AnnotationValue, Payload, Span, SpanId, SpanKind, SpanStatus, TraceId, Value,
+    AnnotationId, AnnotationValue, Payload, Span, SpanId, SpanKind, SpanStatus, Stage, TraceId,
+    Value,
 };
 
 pub(crate) const RECEIVED_NS: i64 = 1_760_000_000_000_000_000;
@@ -244,6 +245,42 @@ fn a_trace_fills_only_a_root_that_lacks() {
     assert_eq!((child.status, child.model.as_deref()), (SpanStatus::Unset, None));
     assert_eq!((child.session_id.as_deref(), child.user_id.as_deref()), (Some("s"), Some("own")));
     assert_eq!(batch.repairs, []);
+}
+
+#[test]
+fn a_root_without_a_time_has_that_of_its_trace() {
+    let start_of = |time: &str, spans: &str| {
+        let batch =
+            decode(&format!(r#"{{"traces":[{{"trace_id":"{TRACE}",{time}"spans":[{spans}]}}]}}"#));
+        (batch.spans[0].start_ns, batch.spans[0].repairs.len())
+    };
+    let time = r#""timestamp":"2025-01-01T00:00:00.000000007Z","#;
+    let (at_ns, arrival_ns) = (1_735_689_600_000_000_007, context().received_ns);
+    let root = |own: &str| format!(r#"{{"span_id":"{SPAN}","name":"r","duration_ms":1{own}}}"#);
+    assert_eq!(start_of(time, &root("")), (at_ns, 0), "it lacks nothing, so nothing is mended");
+    assert_eq!(start_of(time, &root(r#","timestamp":null"#)), (at_ns, 0));
+    assert_eq!(start_of("", &root("")), (arrival_ns, 1));
+    // Its own time counts more, in either spelling; so does its own mistake.
+    assert_eq!(
+        start_of(time, &root(r#","timestamp":"2025-01-02T00:00:00Z""#)).0,
+        1_735_776_000_000_000_000
+    );
+    assert_eq!(start_of(time, &root(r#","start_ns":5"#)), (5, 0));
+    assert_eq!(start_of(time, &root(r#","timestamp":"soon""#)), (arrival_ns, 1));
+    assert_eq!(start_of(r#""timestamp":"soon","#, &root("")), (arrival_ns, 1));
+    let child = root(r#","parent_span_id":"b7ad6b7169203331""#);
+    assert_eq!(start_of(time, &child), (arrival_ns, 1), "only a root stands for its trace");
+}
+
+#[test]
+fn who_was_closed_in_its_processs_stead_counts_less_than_its_own_word() {
+    let version = |members: &str| span_with(members).0.version;
+    let closed = r#","version":9,"attributes":{"staso.interrupted":true}"#;
+    let open = r#","version":99,"provisional":true,"attributes":{"staso.interrupted":true}"#;
+    assert_eq!(version(closed).stage, Stage::Interrupted);
+    assert!(version(open) < version(closed) && version(closed) < version(""));
+    let denied = r#","attributes":{"staso.interrupted":"true"}"#;
+    assert_eq!(version(denied).stage, Stage::Ended);
 }
 
 #[test]

@@ -14,9 +14,9 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use staso_model::{
-    Attributes, CacheParts, CaptureCategory, DroppedCounts, EntityRef, Event, Link, Payload,
-    ProcessId, Repair, Resource, Scope, SentTotals, Span, SpanId, SpanKind, SpanStatus, TraceId,
-    Usage, UsageBasis, Value,
+    Attributes, CacheParts, CaptureCategory, DroppedCounts, EntityRef, Event,
+    INTERRUPTED_ATTRIBUTE, Link, Payload, ProcessId, Repair, Resource, Scope, SentTotals, Span,
+    SpanId, SpanKind, SpanStatus, Stage, TraceId, Usage, UsageBasis, Value,
 };
 
 /// Keys that the conventions read, and others; few, so that some repeat.
@@ -175,7 +175,7 @@ prop_compose! {
         span.status = status;
         span.start_ns = start_ns;
         span.end_ns = end_ns;
-        span.version.is_final = end_ns.is_some();
+        span.version.stage = if end_ns.is_some() { Stage::Ended } else { Stage::Open };
         span.version.client = client;
         span.dropped = dropped;
         span
@@ -213,13 +213,19 @@ prop_compose! {
     fn common(with: BoxedStrategy<Value>)(
         base in identity(), texts in texts(), attributes in attributes(with.clone()),
         events in vec(event(with.clone()), 0..3), links in vec(link(with), 0..3),
+        was_interrupted in prop::bool::weighted(0.2),
     ) -> Span {
-        Span {
+        let mut span = Span {
             trace_id: base.trace_id, span_id: base.span_id, parent_span_id: base.parent_span_id,
             version: base.version, name: base.name, kind: base.kind, start_ns: base.start_ns,
             end_ns: base.end_ns, status: base.status, dropped: base.dropped,
             attributes, events, links, ..texts
+        };
+        if was_interrupted && !span.is_open() {
+            span.attributes.push((INTERRUPTED_ATTRIBUTE.to_owned(), Value::Bool(true)));
+            span.version.stage = Stage::Interrupted;
         }
+        span
     }
 }
 
@@ -325,7 +331,7 @@ prop_compose! {
         span.flags = flags;
         span.dropped_counts = DroppedCounts { attributes, events, links };
         span.otel_kind = otel_kind;
-        span.version.is_final = is_final;
+        span.version.stage = Stage::of(!is_final, &span.attributes);
         [span.cost_nano_usd, span.client_cost_nano_usd] = costs;
         span.service = service;
         span.error_message = error_message;

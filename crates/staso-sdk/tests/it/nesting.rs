@@ -252,7 +252,7 @@ fn a_garbage_collector_sees_and_breaks_what_a_span_holds() {
         Ok::<_, ()>(())
     });
     assert_eq!((visit, seen.contains(&span.address())), (Ok(()), true));
-    drop(span.node().let_go());
+    span.node().let_go();
     drop(span);
     assert_eq!(living(), before);
 }

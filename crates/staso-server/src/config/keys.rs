@@ -98,6 +98,28 @@ pub const KEYS: &[Key] = &[
         default: "268435456",
         about: "bytes of request bodies held in memory at one time",
     },
+    Key {
+        name: "head_timeout_secs",
+        env: "STASO_HEAD_TIMEOUT_SECS",
+        shape: Shape::Integer(1, 3_600),
+        default: "30",
+        about: "seconds a connection may take for the head of its next request",
+    },
+    Key {
+        name: "body_idle_timeout_secs",
+        env: "STASO_BODY_IDLE_TIMEOUT_SECS",
+        shape: Shape::Integer(1, 60),
+        default: "10",
+        about: "seconds of silence after which a half-sent body is given up",
+    },
+    Key {
+        name: "lost_after_secs",
+        env: "STASO_LOST_AFTER_SECS",
+        shape: Shape::Integer(1, 604_800),
+        default: "300",
+        about: "seconds of silence after which a process's open spans are closed; processes with \
+                open spans speak every 15",
+    },
 ];
 
 /// The row of a setting.

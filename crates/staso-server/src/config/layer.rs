@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::keys::{self, KEYS, Key, Shape};
 
@@ -193,6 +194,10 @@ impl Reader<'_> {
     pub(super) fn integer<T: TryFrom<i64>>(&self, key: &'static str) -> Result<T, ConfigError> {
         let number = self.0.get(key).and_then(|(value, _)| value.as_integer()).unwrap_or_default();
         T::try_from(number).map_err(|_| self.bad(key, "a smaller number", &number.to_string()))
+    }
+
+    pub(super) fn seconds(&self, key: &'static str) -> Result<Duration, ConfigError> {
+        Ok(Duration::from_secs(u64::from(self.integer::<u32>(key)?)))
     }
 
     pub(super) fn list(&self, key: &'static str) -> Vec<String> {

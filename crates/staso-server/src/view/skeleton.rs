@@ -103,7 +103,7 @@ impl From<&row::Trace> for Skeleton {
             skeleton.model.push(models.number_or_minus_one(span.model.as_deref()));
             skeleton.annotation_count.push(counts.get(&span.span_id).copied().unwrap_or(0));
             skeleton.push_shape(tree);
-            skeleton.push_outcome(span, trace.row.state);
+            skeleton.push_outcome(span);
         }
         skeleton.names = names.texts;
         skeleton.agents = agents.texts;
@@ -154,7 +154,7 @@ impl Skeleton {
         self.missing_parent.push(tree.missing_parent);
     }
 
-    fn push_outcome(&mut self, span: &staso_model::Span, state: staso_store::query::RunState) {
+    fn push_outcome(&mut self, span: &staso_model::Span) {
         self.kind.push(span.kind.into());
         self.status.push(span.status.into());
         self.open.push(span.is_open());
@@ -162,6 +162,6 @@ impl Skeleton {
         self.tokens.push(span.usage.total());
         self.cost_nano_usd.push(span.cost_nano_usd);
         self.repaired.push(!span.repairs.is_empty());
-        self.interrupted.push(is_interrupted(span, state));
+        self.interrupted.push(is_interrupted(span));
     }
 }

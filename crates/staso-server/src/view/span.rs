@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use staso_store::query::RunState;
-use staso_store::row::TreeSpan;
+use staso_model::INTERRUPTED_ATTRIBUTE;
+use staso_store::row::{FoundSpan, Place, TreeSpan};
 use utoipa::ToSchema;
 
 use super::annotation::Annotation;
@@ -127,10 +127,10 @@ pub struct Span {
     pub version: u64,
     /// The annotations of this span.
     pub annotations: Vec<Annotation>,
-    /// 0 for a root; null where the span was asked for alone.
+    /// 0 for a root; null for a dropped span, which stands nowhere.
     #[schema(required = true)]
     pub depth: Option<u32>,
-    /// Whether its parent has not arrived; null where the span was asked for alone.
+    /// Whether its parent has not arrived; null for a dropped span.
     #[schema(required = true)]
     pub missing_parent: Option<bool>,
 }
@@ -265,16 +265,8 @@ pub struct Repair {
 }
 
 impl Span {
-    /// A span with its place in a whole trace.
-    pub(crate) fn in_tree(tree: &TreeSpan, state: RunState) -> Self {
-        let mut span = Self::alone(&tree.span, state);
-        span.depth = Some(tree.depth);
-        span.missing_parent = Some(tree.missing_parent);
-        span
-    }
-
-    /// A span by itself, in a trace of this run state.
-    pub(crate) fn alone(span: &staso_model::Span, state: RunState) -> Self {
+    /// A span and where it stands in its trace, where it stands anywhere.
+    fn of(span: &staso_model::Span, place: Option<Place>) -> Self {
         Self {
             trace_id: span.trace_id.to_string(),
             span_id: span.span_id.to_string(),
@@ -283,7 +275,7 @@ impl Span {
             kind: span.kind.into(),
             status: span.status.into(),
             open: span.is_open(),
-            interrupted: is_interrupted(span, state),
+            interrupted: is_interrupted(span),
             start_ns: Int64(span.start_ns),
             end_ns: span.end_ns.map(Int64),
             duration_ns: span.duration_ns().map(Int64),
@@ -325,18 +317,28 @@ impl Span {
             received_ns: Int64(span.version.received_ns),
             version: span.version.client,
             annotations: Vec::new(),
-            depth: None,
-            missing_parent: None,
+            depth: place.map(|place| place.depth),
+            missing_parent: place.map(|place| place.missing_parent),
         }
     }
 }
 
-/// Whether its process died before it ended: it is open in an interrupted trace, or was closed in
-/// its process's stead and marked so.
-pub(crate) fn is_interrupted(span: &staso_model::Span, state: RunState) -> bool {
-    let closed_for_it =
-        matches!(span.attribute("staso.interrupted"), Some(staso_model::Value::Bool(true)));
-    closed_for_it || (span.is_open() && state == RunState::Interrupted)
+impl From<&TreeSpan> for Span {
+    fn from(tree: &TreeSpan) -> Self {
+        let place = Place { depth: tree.depth, missing_parent: tree.missing_parent };
+        Self::of(&tree.span, Some(place))
+    }
+}
+
+impl From<&FoundSpan> for Span {
+    fn from(found: &FoundSpan) -> Self {
+        Self::of(&found.span, found.place)
+    }
+}
+
+/// Whether its process died before it ended: it was closed in its process's stead and marked so.
+pub(crate) fn is_interrupted(span: &staso_model::Span) -> bool {
+    matches!(span.attribute(INTERRUPTED_ATTRIBUTE), Some(staso_model::Value::Bool(true)))
 }
 
 fn capture(span: &staso_model::Span) -> BTreeMap<String, String> {

@@ -159,8 +159,7 @@ impl From<&row::TraceRow> for TraceRow {
 impl From<&row::Trace> for TraceAnswer {
     fn from(trace: &row::Trace) -> Self {
         let annotations = annotation::all(&trace.annotations);
-        let mut spans: Vec<Span> =
-            trace.spans.iter().map(|tree| Span::in_tree(tree, trace.row.state)).collect();
+        let mut spans: Vec<Span> = trace.spans.iter().map(Span::from).collect();
         attach(&mut spans, &annotations);
         Self { trace: (&trace.row).into(), spans, annotations }
     }

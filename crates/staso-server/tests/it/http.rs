@@ -1,6 +1,6 @@
 //! A client of bytes: it sends exactly what a test says, and reads one answer.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -73,11 +73,53 @@ impl Connection {
 
     pub(crate) fn answer(&mut self) -> Answer {
         let (status, headers) = self.head();
-        let length = headers.iter().find(|(name, _)| name == "content-length");
-        let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
+        let find = |name: &str| headers.iter().find(|(key, _)| key == name);
+        let body = match (find("content-length"), find("transfer-encoding")) {
+            (Some((_, length)), _) => self.exactly(length.parse().unwrap()),
+            (None, Some(_)) => self.chunks(),
+            (None, None) => Vec::new(),
+        };
+        Answer { status, headers, body }
+    }
+
+    fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body).unwrap();
-        Answer { status, headers, body }
+        body
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(&self.line(), 16).unwrap();
+            body.extend(self.exactly(length));
+            assert_eq!(self.line(), "");
+            if length == 0 {
+                return body;
+            }
+        }
+    }
+
+    /// Everything until the other end closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.reader.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
+    /// Whether something has come that was not read yet.
+    pub(crate) fn has_news(&mut self) -> bool {
+        let stream = self.reader.get_mut();
+        stream.set_nonblocking(true).unwrap();
+        let news = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        match news {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                false
+            }
+        }
     }
 }
 

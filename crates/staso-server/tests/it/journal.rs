@@ -1,12 +1,14 @@
 //! What programs leave in the journal arrives.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use staso_journal::{Destination, Journal, JournalOptions, Mode, RecordKind};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use crate::fixture::{Fixture, NOON_NS, TRACE, eventually};
+use crate::live::Listener;
 
 /// A program that records, as far as the journal is concerned.
 struct Program {
@@ -37,6 +39,13 @@ impl Program {
         // Records begin with their start, as the recorder writes them.
         let text = format!("{{\"start_ns\":{NOON_NS},{}", &json.to_string()[1..]);
         self.journal.append(kind, &self.trace_id, &span_id, text.as_bytes()).unwrap();
+    }
+
+    /// A process that is killed leaves its presence file behind, unlocked.
+    fn die(self, fixture: &Fixture, process: ProcessId) {
+        drop(self);
+        let presence = fixture.home().join("journal").join(format!("{process}.live"));
+        std::fs::write(presence, b"").unwrap();
     }
 
     fn span(&self, name: &str) {
@@ -127,26 +136,106 @@ fn what_a_dead_program_recorded_for_this_address_is_taken_up() {
     eventually("an empty journal", || (segments(&fixture) == 0).then_some(()));
 }
 
+/// What one span says of its end.
+fn end_of(span: &Json) -> (bool, bool, &str, bool) {
+    let status = span["status"].as_str().unwrap();
+    let is_closed = span["metadata"]["staso.interrupted"] == true;
+    (span["open"] == true, span["interrupted"] == true, status, is_closed)
+}
+
 #[test]
-fn an_open_span_of_a_dead_program_is_interrupted() {
+fn an_open_span_of_a_dead_program_is_closed_as_interrupted() {
     let fixture = Fixture::new();
     let process = ProcessId([6; 16]);
+    let mut listener = Listener::open(&fixture, "/api/live", None);
+    listener.next().unwrap();
     let program = Program::local(&fixture, 6);
-    program.record(
-        RecordKind::Provisional,
-        &json!({"name": "open", "provisional": true, "process_id": process.to_uuid_text()}),
-    );
-    // A process that is killed leaves its presence file behind, unlocked.
-    let presence = fixture.home().join("journal").join(format!("{process}.live"));
-    drop(program);
-    std::fs::write(&presence, b"").unwrap();
-    let row = eventually("the interruption", || {
-        let row = fixture.read("/api/traces")["traces"].get(0).cloned()?;
-        (row["state"] == "interrupted").then_some(row)
+    let id = process.to_uuid_text();
+    let open = json!({"name": "open", "provisional": true, "process_id": id, "input": {"q": 1}});
+    program.record(RecordKind::Provisional, &open);
+    program.die(&fixture, process);
+    let span = eventually("the closing", || {
+        let answer = fixture.get(&format!("/api/spans/{TRACE}/{:032x}", 1));
+        let span = (answer.status == 200).then(|| answer.json())?;
+        (span["open"] == false).then_some(span)
     });
-    assert_eq!(row["open_count"], 1);
+    assert_eq!(end_of(&span), (false, true, "error", true));
+    assert_eq!(span["input"], json!({"format": "json", "text": "{\"q\":1}"}), "with what it had");
+    let message = span["error_message"].as_str().unwrap();
+    assert!(message.contains("interrupted"), "{message}");
+    let row = &fixture.read("/api/traces")["traces"][0];
+    assert_eq!((&row["state"], &row["status"]), (&json!("interrupted"), &json!("error")));
+    assert_eq!((&row["open_count"], row["end_ns"].is_null()), (&json!(0), false));
     let skeleton = fixture.read(&format!("/api/traces/{TRACE}/skeleton"));
-    assert_eq!(skeleton["interrupted"], json!([true]));
+    assert_eq!((&skeleton["interrupted"], &skeleton["open"]), (&json!([true]), &json!([false])));
+    assert_eq!(listener.next().unwrap().data["trace_id"], TRACE);
+
+    // Its own report of the end turns up after all: it wins.
+    let late = Program::local(&fixture, 7);
+    late.span("ended");
+    drop(late);
+    let span = eventually("the end", || {
+        let span = fixture.read(&format!("/api/spans/{TRACE}/{:032x}", 1));
+        (span["name"] == "ended").then_some(span)
+    });
+    assert_eq!(end_of(&span), (false, false, "ok", false));
+    assert_eq!(fixture.read("/api/traces")["traces"][0]["state"], "done");
+}
+
+/// One dead process among living ones of one trace: only its own spans are closed.
+#[test]
+fn a_death_closes_the_spans_of_its_own_process_only() {
+    let fixture = Fixture::new();
+    let (dying, living) = (ProcessId([8; 16]), ProcessId([9; 16]));
+    let (victim, survivor) = (Program::local(&fixture, 8), Program::local(&fixture, 9));
+    survivor.span("of the living");
+    victim.span("ended before");
+    let open = |id: u32, process: ProcessId| {
+        json!({"span_id": format!("{id:032x}"), "name": "open", "start_ns": NOON_NS,
+               "provisional": true, "process_id": process.to_uuid_text()})
+    };
+    let spans = [open(11, dying), open(12, living), open(13, dying)];
+    fixture.accept("k", &json!({"traces": [{"trace_id": TRACE, "spans": spans}]}));
+    victim.die(&fixture, dying);
+    let spans = eventually("the closing", || {
+        let trace = fixture.read(&format!("/api/traces/{TRACE}"));
+        (trace["trace"]["open_count"] == 1).then(|| trace["spans"].as_array().unwrap().clone())
+    });
+    let of = |id: u32| {
+        let id = json!(format!("{id:016x}"));
+        end_of(spans.iter().find(|span| span["span_id"] == id).unwrap())
+    };
+    assert_eq!(of(11), (false, true, "error", true));
+    assert!(of(12).0, "its process lives");
+    assert_eq!(of(13), (false, true, "error", true));
+    assert_eq!(fixture.read("/api/traces")["traces"][0]["state"], "running");
+}
+
+/// The hour in which nobody was there to hear it die is not counted as its life.
+#[test]
+fn a_death_that_no_server_saw_is_dated_by_the_last_sign_of_life() {
+    let mut fixture = Fixture::new();
+    let process = ProcessId([12; 16]);
+    let id = process.to_uuid_text();
+    let open = json!({"span_id": format!("{:032x}", 1), "name": "open", "start_ns": NOON_NS,
+                      "provisional": true, "process_id": id});
+    fixture.accept("1", &json!({"traces": [{"trace_id": TRACE, "spans": [open]}]}));
+    fixture.clock.advance(Duration::from_secs(40));
+    fixture.accept("2", &json!({"traces": [], "processes": [{"id": id, "alive_ns": NOON_NS}]}));
+    fixture.stop();
+    let journal = fixture.home().join("journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let presence = std::fs::File::create(journal.join(format!("{process}.live"))).unwrap();
+    let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(NOON_NS.cast_unsigned());
+    presence.set_modified(began).unwrap();
+    fixture.clock.advance(Duration::from_secs(3_600));
+    fixture.start();
+    let span = eventually("the closing", || {
+        let span = fixture.read(&format!("/api/spans/{TRACE}/{:032x}", 1));
+        (span["open"] == false).then_some(span)
+    });
+    let lasted_ns: i64 = span["duration_ns"].as_str().unwrap().parse().unwrap();
+    assert_eq!(lasted_ns / 1_000_000, 40_000, "milliseconds");
 }
 
 #[test]

@@ -9,29 +9,39 @@ use crate::fixture::{Fixture, NOON_NS, TRACE, batch_of};
 use crate::http::Connection;
 
 /// A listener that reads events.
-struct Listener(Connection);
+pub(crate) struct Listener(Connection);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Event {
-    name: String,
-    id: String,
-    data: Json,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Json,
 }
 
 impl Listener {
-    fn open(fixture: &Fixture, path: &str, last_event_id: Option<&str>) -> Self {
+    pub(crate) fn open(fixture: &Fixture, path: &str, last_event_id: Option<&str>) -> Self {
+        let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n"));
+        Self::with(fixture, path, &resume.unwrap_or_default())
+    }
+
+    /// A listener that would take its events compressed.
+    pub(crate) fn accepting(fixture: &Fixture, path: &str, encodings: &str) -> Self {
+        Self::with(fixture, path, &format!("Accept-Encoding: {encodings}\r\n"))
+    }
+
+    fn with(fixture: &Fixture, path: &str, headers: &str) -> Self {
         let mut connection = Connection::open(fixture.address());
-        let resume = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         connection.send(head.as_bytes());
         let (status, headers) = connection.head();
         assert_eq!(status, 200);
         assert!(headers.contains(&("content-type".into(), "text/event-stream".into())));
+        assert!(headers.iter().all(|(name, _)| name != "content-encoding"));
         Self(connection)
     }
 
     /// The next event; comments and the frames of the transfer are skipped.
-    fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         let mut fields = HashMap::new();
         loop {
             let line = self.0.line();

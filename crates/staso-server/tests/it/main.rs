@@ -3,6 +3,7 @@
 
 mod access;
 mod annotations;
+mod compression;
 mod dashboard;
 mod fixture;
 mod http;
@@ -14,4 +15,5 @@ mod moody;
 mod queries;
 mod shutdown;
 mod signs;
+mod sockets;
 mod totals;

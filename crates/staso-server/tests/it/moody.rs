@@ -3,10 +3,13 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
+use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
-use staso_store::row::{Trace, TracePage, TraceRow, WorkspaceRow};
-use staso_store::{Appended, Batch, Capabilities, MemoryStore, Store, StoreError, StoreStats};
+use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::{
+    Appended, Batch, Capabilities, MemoryStore, OpenProcess, ProcessLife, Store, StoreError,
+    StoreStats,
+};
 
 /// How appends fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,20 @@ impl Store for MoodyStore {
         workspace: &str,
         trace_id: &TraceId,
         span_id: &SpanId,
-    ) -> Result<Option<Span>, StoreError> {
+    ) -> Result<Option<FoundSpan>, StoreError> {
         self.inner.span(workspace, trace_id, span_id).await
+    }
+
+    async fn lives(
+        &self,
+        workspace: &str,
+        processes: &[ProcessId],
+    ) -> Result<Vec<(ProcessId, ProcessLife)>, StoreError> {
+        self.inner.lives(workspace, processes).await
+    }
+
+    async fn open_processes(&self) -> Result<Vec<OpenProcess>, StoreError> {
+        self.inner.open_processes().await
     }
 
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {

@@ -58,6 +58,9 @@ fn a_span_keeps_every_digit() {
     assert_eq!(span["start_ns"], "1767225600000000000");
     assert_eq!(span["duration_ns"], "5000000");
     assert_eq!(span["usage"]["total"], 13);
+    assert_eq!((&span["depth"], &span["missing_parent"]), (&json!(1), &json!(false)));
+    let orphan = fixture.read(&format!("/api/spans/{TRACE}/00f067aa0ba902b9"));
+    assert_eq!((&orphan["depth"], &orphan["missing_parent"]), (&json!(0), &json!(true)));
     let by_uuid = "0af76519-16cd-43dd-8448-eb211c80319c/00000000-0000-0000-00F0-67AA0BA902B8";
     assert_eq!(fixture.read(&format!("/api/spans/{by_uuid}")), span, "any form of an id");
 }

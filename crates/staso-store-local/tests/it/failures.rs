@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 use staso_model::Payload;
 use staso_store::query::{Filter, Sort, TraceQuery};
-use staso_store::{Store, StoreError};
+use staso_store::{Sign, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
-use super::{batch, span};
+use super::{batch, held, signs, span};
 
 fn everything() -> TraceQuery {
     TraceQuery {
@@ -93,10 +93,26 @@ async fn a_damaged_span_hides_nothing_else() {
         broken.version.client = 1;
         append(&store, vec![broken.clone(), span(1, 3)]).await;
         let mended = store.span("default", &trace_id, &broken.span_id).await.unwrap();
-        assert_eq!(mended, Some(broken), "{column}");
+        assert_eq!(mended.map(|found| found.span), Some(broken), "{column}");
         let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
         assert_eq!(row.span_count, 3, "{column}");
     }
+}
+
+/// What is closed for a dead process is closed beside a damaged span of the same process.
+#[tokio::test]
+async fn a_damaged_span_keeps_no_other_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let spans = [1, 2, 3].map(|id| held(1, id));
+    append(&store, spans.to_vec()).await;
+    drop(store);
+    damage(dir.path(), "UPDATE spans SET payload = x'00' WHERE span_row = 2");
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(signs(&[Sign::Goodbye(9)], 1)).await.unwrap();
+    let row = store.trace_row("default", &spans[0].trace_id, 0).await.unwrap().unwrap();
+    let counts = (row.span_count, row.open_count, row.error_count);
+    assert_eq!(counts, (2, 0, 2), "what is damaged counts nowhere");
 }
 
 /// A damaged row is computed anew from its spans.

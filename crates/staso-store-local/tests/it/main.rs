@@ -7,8 +7,8 @@ mod directory;
 mod failures;
 mod suite;
 
-use staso_model::{Span, SpanId, TraceId};
-use staso_store::Batch;
+use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};
+use staso_store::{Batch, ProcessSign, Sign};
 
 /// An ended span of a numbered trace.
 fn span(trace: u64, id: u64) -> Span {
@@ -20,6 +20,24 @@ fn span(trace: u64, id: u64) -> Span {
     span.end_ns = Some(span.start_ns + 1);
     span.version.sequence = trace;
     span
+}
+
+/// A span that [`PROCESS`] holds open.
+fn held(trace: u64, id: u64) -> Span {
+    let mut span = span(trace, id);
+    span.version.stage = Stage::Open;
+    span.end_ns = None;
+    span.process_id = Some(PROCESS);
+    span.input = Some(Payload::text("what went in"));
+    span
+}
+
+const PROCESS: ProcessId = ProcessId([7; 16]);
+
+/// Signs of [`PROCESS`], received at a time.
+fn signs(signs: &[Sign], received_ns: i64) -> Batch {
+    let of = |sign: &Sign| ProcessSign { process_id: PROCESS, sign: *sign };
+    Batch { processes: signs.iter().map(of).collect(), received_ns, ..batch(Vec::new()) }
 }
 
 fn batch(spans: Vec<Span>) -> Batch {

@@ -1,8 +1,8 @@
 //! Small ways to make spans, batches and queries for the tests.
 
 use staso_model::{
-    Annotation, AnnotationId, AnnotationSource, AnnotationValue, ProcessId, Span, SpanId, TraceId,
-    Version,
+    Annotation, AnnotationId, AnnotationSource, AnnotationValue, ProcessId, Span, SpanId, Stage,
+    TraceId, Version,
 };
 
 use crate::batch::{Appended, Batch, ReceiptKey};
@@ -35,7 +35,7 @@ pub(super) fn span(trace: u8, id: u64, parent: u64) -> Span {
     span.name = format!("span {id}");
     span.start_ns = i64::from(trace) * 1_000_000_000 + i64::try_from(id).unwrap() * 1_000;
     span.end_ns = Some(span.start_ns + 1_000);
-    span.version = version(true, 0, 1, id);
+    span.version = version(Stage::Ended, 0, 1, id);
     span
 }
 
@@ -43,12 +43,12 @@ pub(super) fn span(trace: u8, id: u64, parent: u64) -> Span {
 pub(super) fn open_span(trace: u8, id: u64, parent: u64) -> Span {
     let mut span = span(trace, id, parent);
     span.end_ns = None;
-    span.version.is_final = false;
+    span.version.stage = Stage::Open;
     span
 }
 
-pub(super) fn version(is_final: bool, client: u64, received_ns: i64, sequence: u64) -> Version {
-    Version { is_final, client, received_ns, sequence }
+pub(super) fn version(stage: Stage, client: u64, received_ns: i64, sequence: u64) -> Version {
+    Version { stage, client, received_ns, sequence }
 }
 
 pub(super) fn batch(spans: Vec<Span>) -> Batch {
@@ -124,6 +124,15 @@ fn through_text(cursor: Cursor) -> Cursor {
 /// The traces of rows, by the number they were made with.
 pub(super) fn numbers(rows: &[TraceRow]) -> Vec<u8> {
     rows.iter().map(|row| row.trace_id.0[0]).collect()
+}
+
+/// One span as it is kept, wherever it stands.
+pub(super) async fn stored<S: Store>(
+    store: &S,
+    trace_id: &TraceId,
+    span_id: &SpanId,
+) -> Option<Span> {
+    store.span(WS, trace_id, span_id).await.unwrap().map(|found| found.span)
 }
 
 pub(super) async fn row<S: Store>(store: &S, trace: u8) -> Option<TraceRow> {

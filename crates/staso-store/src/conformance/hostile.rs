@@ -7,7 +7,9 @@ use staso_model::{
     SpanKind, SpanStatus, TraceId, Usage, UsageBasis, Value,
 };
 
-use super::build::{NOW_NS, WS, append, batch, page, process_id, query, row, span, trace_id};
+use super::build::{
+    NOW_NS, WS, append, batch, page, process_id, query, row, span, stored, trace_id,
+};
 use super::{StoreFactory, reopen};
 use crate::batch::Batch;
 use crate::query::{FacetField, FacetQuery, Filter, Sort, TextField, TextMatch, TraceQuery};
@@ -129,7 +131,7 @@ pub async fn hostile_texts_come_back_unchanged<F: StoreFactory>(factory: F) {
         let mut batch = batch(vec![hostile.clone()]);
         batch.receipt = super::build::receipt(&text, n);
         append(&store, batch).await;
-        let found = store.span(WS, &hostile.trace_id, &hostile.span_id).await.unwrap();
+        let found = stored(&store, &hostile.trace_id, &hostile.span_id).await;
         assert_eq!(found.as_ref(), Some(&hostile));
         assert_eq!(row(&store, n).await.unwrap().name, text);
     }
@@ -167,7 +169,7 @@ pub async fn hostile_numbers_come_back_unchanged<F: StoreFactory>(factory: F) {
         let mut twin = hostile.clone();
         twin.span_id = super::build::span_id(2);
         append(&store, batch(vec![hostile.clone(), twin])).await;
-        let found = store.span(WS, &hostile.trace_id, &hostile.span_id).await.unwrap();
+        let found = stored(&store, &hostile.trace_id, &hostile.span_id).await;
         assert_eq!(found, Some(hostile));
     }
     let longest = page(&store, &TraceQuery { sort: Sort::Duration, ..query() }).await.rows;
@@ -193,7 +195,7 @@ pub async fn deeply_nested_values_come_back<F: StoreFactory>(factory: F) {
     };
     deep.attributes = vec![("deep".to_owned(), (0..DEEP).fold(Value::Int(1), wrap))];
     append(&store, batch(vec![deep.clone()])).await;
-    let found = store.span(WS, &deep.trace_id, &deep.span_id).await.unwrap();
+    let found = stored(&store, &deep.trace_id, &deep.span_id).await;
     assert_eq!(found, Some(deep));
 }
 
@@ -208,7 +210,7 @@ pub async fn very_long_texts_come_back<F: StoreFactory>(factory: F) {
     long.input = Some(Payload::text(noise));
     long.tags = vec!["t".repeat(LONG); 2];
     append(&store, batch(vec![long.clone()])).await;
-    let found = store.span(WS, &long.trace_id, &long.span_id).await.unwrap();
+    let found = stored(&store, &long.trace_id, &long.span_id).await;
     assert_eq!(found.as_ref(), Some(&long));
     let row = row(&store, 1).await.unwrap();
     assert_eq!(row.name, long.name);

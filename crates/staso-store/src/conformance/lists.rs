@@ -7,7 +7,7 @@ use staso_model::{Payload, Span, SpanKind, SpanStatus, Usage};
 
 use super::build::{
     NOW_NS, WS, all_pages, append, batch, numbers, open_span, page, query, row, span, span_id,
-    trace_id,
+    stored, trace_id,
 };
 use super::{StoreFactory, reopen};
 use crate::error::StoreError;
@@ -108,7 +108,7 @@ pub async fn totals_of_the_trace_are_never_added_to_its_spans<F: StoreFactory>(f
     // What was on disk is read back before it is added up again.
     append(&store, batch(vec![span(1, 3, 2)])).await;
     assert_eq!(tokens(row(&store, 1).await.unwrap()), of_call);
-    let kept = store.span(WS, &trace_id(1), &span_id(1)).await.unwrap().unwrap();
+    let kept = stored(&store, &trace_id(1), &span_id(1)).await.unwrap();
     assert!(kept.usage.is_of_trace);
 }
 
@@ -280,7 +280,7 @@ pub async fn every_field_of_a_span_comes_back<F: StoreFactory>(factory: F) {
         }],
     });
     append(&store, batch(vec![full.clone()])).await;
-    let found = store.span(WS, &full.trace_id, &full.span_id).await.unwrap();
+    let found = stored(&store, &full.trace_id, &full.span_id).await;
     assert_eq!(found.as_ref(), Some(&full));
     let trace = store.trace(WS, &full.trace_id, true, NOW_NS).await.unwrap().unwrap();
     assert_eq!(trace.spans[0].span, full);

@@ -10,6 +10,7 @@
 
 mod annotations;
 mod build;
+mod deaths;
 mod fixtures;
 mod hostile;
 mod lists;
@@ -22,6 +23,7 @@ mod writes;
 use async_trait::async_trait;
 
 pub use annotations::*;
+pub use deaths::*;
 pub use fixtures::*;
 pub use hostile::*;
 pub use lists::*;
@@ -96,7 +98,11 @@ macro_rules! conformance_suite {
             impossible_queries_are_refused
             time_bounds_are_half_open
             run_states_follow_the_signs_of_life
-            a_goodbye_is_final_and_touches_its_open_traces
+            a_goodbye_closes_what_its_process_holds_open_and_nothing_else
+            a_goodbye_is_final_and_remembered
+            its_own_word_beats_its_closing_in_every_order
+            a_lost_process_may_come_back
+            lives_are_told_of_those_who_are_known
             annotations_may_come_before_their_trace
             an_annotation_id_is_applied_once
             rows_show_the_latest_annotation

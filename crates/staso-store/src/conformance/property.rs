@@ -6,7 +6,10 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use staso_model::{Annotation, AnnotationId, Payload, Span, SpanKind, SpanStatus, Value};
+use staso_model::{
+    Annotation, AnnotationId, INTERRUPTED_ATTRIBUTE, Payload, Span, SpanKind, SpanStatus, Stage,
+    Value,
+};
 
 use super::build::{annotation, process_id, receipt, span, span_id, trace_id, version};
 use super::{StoreFactory, reopen};
@@ -17,7 +20,8 @@ use crate::query::{
     Comparison, FacetField, FacetQuery, Filter, NumberField, RunState, Sort, TextField, TextMatch,
     TraceQuery,
 };
-use crate::rollup::{ALIVE_FOR_NS, INTERRUPTED_ATTRIBUTE};
+use crate::rollup::ALIVE_FOR_NS;
+use crate::row::Place;
 use crate::traits::Store;
 
 const CASES: u32 = 64;
@@ -89,13 +93,24 @@ async fn compare_everything<S: Store>(
         (wanted.spans, wanted.traces, wanted.last_sequence)
     );
     prop_assert_eq!(engine.workspaces().await.unwrap(), memory.workspaces().await.unwrap());
+    let found = engine.open_processes().await.unwrap();
+    prop_assert_eq!(found, memory.open_processes().await.unwrap());
+    let processes = [2, 0, 3, 1].map(process_id);
     for workspace in WORKSPACES {
+        let found = engine.lives(workspace, &processes).await.unwrap();
+        prop_assert_eq!(found, memory.lives(workspace, &processes).await.unwrap());
         for trace in TRACES.map(trace_id) {
             for payloads in [true, false] {
                 let now_ns = ALIVE_FOR_NS;
                 let found = engine.trace(workspace, &trace, payloads, now_ns).await.unwrap();
                 let wanted = memory.trace(workspace, &trace, payloads, now_ns).await.unwrap();
-                prop_assert_eq!(found, wanted);
+                prop_assert_eq!(&found, &wanted);
+                for tree in found.into_iter().flat_map(|trace| trace.spans) {
+                    let place = Place { depth: tree.depth, missing_parent: tree.missing_parent };
+                    let id = tree.span.span_id;
+                    let alone = engine.span(workspace, &trace, &id).await.unwrap();
+                    prop_assert_eq!(alone.and_then(|found| found.place), Some(place));
+                }
             }
             let found = engine.annotations(workspace, &trace).await.unwrap();
             prop_assert_eq!(found, memory.annotations(workspace, &trace).await.unwrap());
@@ -165,10 +180,10 @@ fn time() -> impl Strategy<Value = i64> {
 }
 
 fn sign() -> impl Strategy<Value = ProcessSign> {
-    (0..3_u8, any::<bool>(), time()).prop_map(|(process, alive, ns)| ProcessSign {
-        process_id: process_id(process),
-        sign: if alive { Sign::Alive(ns) } else { Sign::Goodbye(ns) },
-    })
+    let sign = (select(vec![Sign::Alive, Sign::Goodbye, Sign::Lost]), time());
+    let sign = sign.prop_map(|(sign, ns)| sign(ns));
+    (0..3_u8, sign)
+        .prop_map(|(process, sign)| ProcessSign { process_id: process_id(process), sign })
 }
 
 fn random_annotation() -> impl Strategy<Value = Annotation> {
@@ -195,7 +210,7 @@ prop_compose! {
         trace in select(&TRACES[..]),
         id in 0..6_u64,
         parent in 0..6_u64,
-        is_final in any::<bool>(),
+        stage in select(vec![Stage::Open, Stage::Interrupted, Stage::Ended]),
         client in 0..3_u64,
         received_ns in prop_oneof![0..3_i64, time()],
         sequence in 0..3_u64,
@@ -204,7 +219,7 @@ prop_compose! {
     ) -> Span {
         Span {
             workspace: workspace.to_owned(),
-            version: version(is_final, client, received_ns, sequence),
+            version: version(stage, client, received_ns, sequence),
             start_ns,
             end_ns,
             ..span(trace, id, parent)

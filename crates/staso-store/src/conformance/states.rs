@@ -1,22 +1,22 @@
 //! Run states and signs of life.
 
-use staso_model::{Span, Value};
+use staso_model::{INTERRUPTED_ATTRIBUTE, Span, Value};
 
 use super::StoreFactory;
 use super::build::{WS, append, batch, open_span, process_id, query, span, trace_id};
-use crate::batch::{Appended, Batch};
+use crate::batch::Batch;
 use crate::process::{ProcessSign, Sign};
 use crate::query::{Filter, RunState};
-use crate::rollup::{ALIVE_FOR_NS, INTERRUPTED_ATTRIBUTE};
+use crate::rollup::ALIVE_FOR_NS;
 use crate::traits::Store;
 
-fn signs(process: u8, signs: &[Sign]) -> Batch {
+pub(super) fn signs(process: u8, signs: &[Sign]) -> Batch {
     let of = |sign: &Sign| ProcessSign { process_id: process_id(process), sign: *sign };
     Batch { processes: signs.iter().map(of).collect(), ..batch(Vec::new()) }
 }
 
 /// An open span of a process, received at a time.
-fn held(trace: u8, id: u64, process: u8, received_ns: i64) -> Span {
+pub(super) fn held(trace: u8, id: u64, process: u8, received_ns: i64) -> Span {
     let mut span = open_span(trace, id, 0);
     span.process_id = Some(process_id(process));
     span.version.received_ns = received_ns;
@@ -24,7 +24,7 @@ fn held(trace: u8, id: u64, process: u8, received_ns: i64) -> Span {
 }
 
 /// The state of a trace at a time; the filter must agree with the row.
-async fn state<S: Store>(store: &S, trace: u8, now_ns: i64) -> RunState {
+pub(super) async fn state<S: Store>(store: &S, trace: u8, now_ns: i64) -> RunState {
     let row = store.trace_row(WS, &trace_id(trace), now_ns).await.unwrap().unwrap();
     for state in RunState::ALL {
         let filter = Filter::All(vec![Filter::Trace(trace_id(trace)), Filter::State(state)]);
@@ -59,26 +59,4 @@ pub async fn run_states_follow_the_signs_of_life<F: StoreFactory>(factory: F) {
     closed.attributes = vec![(INTERRUPTED_ATTRIBUTE.to_owned(), Value::Bool(true))];
     append(&store, batch(vec![closed])).await;
     assert_eq!(state(&store, 4, 0).await, RunState::Interrupted);
-}
-
-/// No later heartbeat revives a process; the traces it held are touched, others not.
-pub async fn a_goodbye_is_final_and_touches_its_open_traces<F: StoreFactory>(factory: F) {
-    let store = factory.open().await;
-    let mut ended = span(3, 1, 0);
-    ended.process_id = Some(process_id(7));
-    append(&store, batch(vec![held(1, 1, 7, 100), held(2, 1, 8, 100), ended])).await;
-    let touched = match append(&store, signs(7, &[Sign::Goodbye(50)])).await {
-        Appended::New { touched, .. } => touched,
-        Appended::Repeated { .. } => panic!("no receipt, no repeat"),
-    };
-    assert_eq!(touched, [(WS.to_owned(), trace_id(1))]);
-    append(&store, signs(7, &[Sign::Alive(1_000)])).await;
-    assert_eq!(state(&store, 1, 1_000).await, RunState::Interrupted);
-    assert_eq!(state(&store, 2, 1_000).await, RunState::Running);
-
-    // Its span ends after all, by a late report: nothing is open any more.
-    append(&store, batch(vec![span(1, 1, 0)])).await;
-    assert_eq!(state(&store, 1, 1_000).await, RunState::Done);
-    let again = append(&store, signs(7, &[Sign::Goodbye(60)])).await;
-    assert!(matches!(again, Appended::New { touched, .. } if touched.is_empty()));
 }

@@ -45,8 +45,8 @@ pub async fn no_workspace_sees_another<F: StoreFactory>(factory: F) {
         assert_eq!(row.annotations.len(), 1);
         let trace = store.trace(workspace, &id, true, NOW_NS).await.unwrap().unwrap();
         assert_eq!(trace.spans.len(), 1);
-        let span = store.span(workspace, &id, &span_id(1)).await.unwrap().unwrap();
-        assert_eq!(span.workspace, workspace);
+        let found = store.span(workspace, &id, &span_id(1)).await.unwrap().unwrap();
+        assert_eq!(found.span.workspace, workspace);
         assert_eq!(store.annotations(workspace, &id).await.unwrap()[0].name, workspace);
         let list = TraceQuery { workspace: workspace.to_owned(), ..query() };
         assert_eq!(store.traces(&list).await.unwrap().rows.len(), 2);
@@ -56,7 +56,12 @@ pub async fn no_workspace_sees_another<F: StoreFactory>(factory: F) {
         let open = store.trace_row(workspace, &trace_id(2), 1).await.unwrap().unwrap();
         let wanted = if workspace == "a" { RunState::Interrupted } else { RunState::Running };
         assert_eq!(open.state, wanted);
+        let life = store.lives(workspace, &[process_id(1)]).await.unwrap()[0].1;
+        assert_eq!(life.goodbye_ns.is_some(), workspace == "a");
     }
+    let held: Vec<_> =
+        store.open_processes().await.unwrap().into_iter().map(|open| open.workspace).collect();
+    assert_eq!(held, ["b"]);
     assert_eq!(store.traces(&query()).await.unwrap().rows.len(), 0, "{WS} stays empty");
     assert_eq!(store.trace_row(WS, &trace_id(1), 0).await.unwrap(), None);
     let deleted = store.delete_annotation("a", &AnnotationId([1; 16])).await.unwrap();

@@ -1,10 +1,22 @@
 //! Whole traces: order, gaps, discarded spans, and size.
 
 use super::build::{
-    NOW_NS, WS, append, batch, open_span, page, query, row, span, span_id, trace_id, tree,
+    NOW_NS, WS, append, batch, open_span, page, query, row, span, span_id, stored, trace_id, tree,
 };
 use super::{StoreFactory, reopen};
+use crate::row::Place;
 use crate::traits::Store;
+
+/// Asked for one by one, every span knows the place that it has in the whole tree.
+async fn places_agree<S: Store>(store: &S, trace: u8) {
+    let whole = store.trace(WS, &trace_id(trace), false, NOW_NS).await.unwrap().unwrap();
+    for tree in whole.spans {
+        let id = tree.span.span_id;
+        let found = store.span(WS, &trace_id(trace), &id).await.unwrap().unwrap();
+        let wanted = Place { depth: tree.depth, missing_parent: tree.missing_parent };
+        assert_eq!(found.place, Some(wanted), "{id}");
+    }
+}
 
 /// Parents before children, siblings by (start, id), subtree ends as documented.
 pub async fn trees_are_in_reading_order<F: StoreFactory>(factory: F) {
@@ -20,6 +32,7 @@ pub async fn trees_are_in_reading_order<F: StoreFactory>(factory: F) {
     let parents: Vec<_> = trace.spans.iter().map(|s| s.parent).collect();
     assert_eq!(parents, [None, Some(0), Some(1), Some(1), Some(0)]);
     assert!(trace.spans.iter().all(|s| !s.missing_parent));
+    places_agree(&store, 1).await;
 }
 
 /// A discarded span is not shown or counted; its children hang under its parent; by id it is there.
@@ -33,8 +46,11 @@ pub async fn dropped_spans_count_nowhere<F: StoreFactory>(factory: F) {
     assert_eq!(tree(&store, 1).await, [(1, 0), (3, 1)]);
     let shown = row(&store, 1).await.unwrap();
     assert_eq!((shown.span_count, shown.error_count, shown.tags.len()), (2, 0, 0));
-    let found = store.span(WS, &trace_id(1), &span_id(2)).await.unwrap();
+    let found = stored(&store, &trace_id(1), &span_id(2)).await;
     assert_eq!(found, Some(dropped));
+    let ghost = store.span(WS, &trace_id(1), &span_id(2)).await.unwrap().unwrap();
+    assert_eq!(ghost.place, None, "it stands nowhere");
+    places_agree(&store, 1).await;
 
     // A trace of nothing else has no row, until it gets another span.
     let mut only = span(2, 1, 0);
@@ -64,8 +80,12 @@ pub async fn cycles_and_missing_parents_stand_as_roots<F: StoreFactory>(factory:
     assert_eq!(missing, [true, true, false, true]);
     assert_eq!(ring.row.root_span_id, None);
 
+    places_agree(&store, 1).await;
+    places_agree(&store, 2).await;
+
     // The parent arrives after all.
     append(&store, batch(vec![span(1, 9, 0)])).await;
+    places_agree(&store, 1).await;
     assert_eq!(tree(&store, 1).await, [(9, 0), (2, 1), (3, 2)]);
 }
 
@@ -76,6 +96,8 @@ pub async fn a_deep_chain_is_answered<F: StoreFactory>(factory: F) {
     append(&store, batch((1..=DEEP).map(|id| span(1, id, id - 1)).collect())).await;
     let tree = tree(&store, 1).await;
     assert_eq!(tree.last(), Some(&(DEEP, 9_999)));
+    let last = store.span(WS, &trace_id(1), &span_id(DEEP)).await.unwrap().unwrap();
+    assert_eq!(last.place, Some(Place { depth: 9_999, missing_parent: false }));
 }
 
 /// Ten thousand spans in batches of five hundred, each first open and then ended, in no order.

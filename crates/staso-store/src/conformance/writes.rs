@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use staso_model::Stage::{Ended, Interrupted, Open};
 use staso_model::{AnnotationId, Span};
 
 use super::build::{
     NOW_NS, WS, annotated, annotation, append, batch, open_span, page, query, receipt, row, span,
-    span_id, trace_id, tree, version,
+    span_id, stored, trace_id, tree, version,
 };
 use super::{StoreFactory, reopen};
 use crate::batch::{Appended, Batch};
@@ -53,7 +54,7 @@ pub async fn an_empty_store_answers_emptily<F: StoreFactory>(factory: F) {
     assert_eq!((page.rows.len(), page.next), (0, None));
     assert_eq!(row(&store, 1).await, None);
     assert_eq!(store.trace(WS, &trace_id(1), true, 0).await.unwrap(), None);
-    assert_eq!(store.span(WS, &trace_id(1), &span_id(1)).await.unwrap(), None);
+    assert_eq!(stored(&store, &trace_id(1), &span_id(1)).await, None);
     assert_eq!(store.annotations(WS, &trace_id(1)).await.unwrap(), []);
     assert_eq!(store.workspaces().await.unwrap(), []);
     assert_eq!(store.stats().await.unwrap().last_sequence, 0);
@@ -164,14 +165,16 @@ pub async fn concurrent_appends_are_all_kept<F: StoreFactory>(factory: F) {
 /// Versions of one span, least first, each with its own name.
 fn versions() -> Vec<Span> {
     let versions = [
-        version(false, 0, 9, 9),
-        version(false, 3, 1, 1),
-        version(true, 0, i64::MIN, 3),
-        version(true, 0, -1, 2),
-        version(true, 0, 1, 2),
-        version(true, 0, 1, u64::MAX),
-        version(true, 1, 0, 0),
-        version(true, u64::MAX, 0, 0),
+        version(Open, 0, 9, 9),
+        version(Open, 3, 1, 1),
+        version(Interrupted, 0, 9, 9),
+        version(Interrupted, 3, 1, 1),
+        version(Ended, 0, i64::MIN, 3),
+        version(Ended, 0, -1, 2),
+        version(Ended, 0, 1, 2),
+        version(Ended, 0, 1, u64::MAX),
+        version(Ended, 1, 0, 0),
+        version(Ended, u64::MAX, 0, 0),
     ];
     let span_of = |(i, version)| {
         let mut span = span(1, 1, 0);
@@ -203,7 +206,7 @@ pub async fn the_greatest_version_wins_in_every_order<F: StoreFactory>(factory: 
                 }
                 let row = row(&store, trace).await.unwrap();
                 assert_eq!((row.name.as_str(), row.span_count), (window[2].name.as_str(), 1));
-                let kept = store.span(WS, &trace_id(trace), &span_id(1)).await.unwrap().unwrap();
+                let kept = stored(&store, &trace_id(trace), &span_id(1)).await.unwrap();
                 assert_eq!(kept.version, window[2].version);
             }
         }

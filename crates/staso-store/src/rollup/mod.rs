@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use staso_model::{Annotation, ProcessId, Span, SpanId, SpanKind, SpanStatus, TraceId};
 
-pub use state::{ALIVE_FOR_NS, ProcessLife, lives, run_state};
-pub use summary::{INTERRUPTED_ATTRIBUTE, PREVIEW_CHARS, SpanSummary, preview};
+pub use state::{ALIVE_FOR_NS, run_state};
+pub use summary::{PREVIEW_CHARS, SpanSummary, preview};
 
-use crate::process::ProcessSign;
+use crate::process::ProcessLife;
 use crate::query::RunState;
 use crate::row::TraceRow;
 
@@ -343,19 +343,18 @@ pub fn sort_annotations(annotations: &mut [Annotation]) {
 }
 
 /// The row of one trace from all that is known of it: the newest version of each of its spans, its
-/// annotations, and the signs of processes. `None` when no span counts.
+/// annotations, and the lives of processes. `None` when no span counts.
 #[must_use]
 pub fn trace_row<'a>(
     workspace: &str,
     trace_id: TraceId,
     spans: impl IntoIterator<Item = &'a Span>,
     annotations: &[Annotation],
-    signs: &[ProcessSign],
+    lives: &BTreeMap<ProcessId, ProcessLife>,
     now_ns: i64,
 ) -> Option<TraceRow> {
     let mut rollup = Rollup::default();
     spans.into_iter().for_each(|span| rollup.add(&SpanSummary::of(span)));
-    let lives = lives(signs);
     let open: Vec<ProcessLife> =
         rollup.open_processes.iter().filter_map(|id| lives.get(id).copied()).collect();
     let state = run_state(rollup.open, rollup.interrupted, &open, now_ns);

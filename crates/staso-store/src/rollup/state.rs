@@ -1,53 +1,16 @@
 //! Whether a trace still runs: a pure function of its open spans, the signs of life and the time.
 
-use std::collections::BTreeMap;
-
-use staso_model::ProcessId;
-
-use crate::process::{ProcessSign, Sign};
+use crate::process::ProcessLife;
 use crate::query::RunState;
 
 /// How long a silent process still counts as alive.
 pub const ALIVE_FOR_NS: i64 = 60_000_000_000;
 
-/// All that is known of one process's life: the newest sign, and whether it said goodbye.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ProcessLife {
-    /// When it was last known alive, Unix nanoseconds.
-    pub alive_ns: Option<i64>,
-    /// When it ended; final once set.
-    pub goodbye_ns: Option<i64>,
-}
-
-impl ProcessLife {
-    /// Takes one more sign in. The order of signs does not matter: times only move forward.
-    pub fn observe(&mut self, sign: Sign) {
-        match sign {
-            Sign::Alive(ns) => self.alive_ns = self.alive_ns.max(Some(ns)),
-            Sign::Goodbye(ns) => self.goodbye_ns = self.goodbye_ns.max(Some(ns)),
-        }
-    }
-
-    fn is_alive_at(&self, now_ns: i64) -> bool {
-        let oldest_ns = now_ns.saturating_sub(ALIVE_FOR_NS);
-        self.goodbye_ns.is_none() && self.alive_ns.is_some_and(|alive_ns| alive_ns >= oldest_ns)
-    }
-}
-
-/// The lives of many processes from their signs.
-#[must_use]
-pub fn lives(signs: &[ProcessSign]) -> BTreeMap<ProcessId, ProcessLife> {
-    let mut lives = BTreeMap::<ProcessId, ProcessLife>::new();
-    for sign in signs {
-        lives.entry(sign.process_id).or_default().observe(sign.sign);
-    }
-    lives
-}
-
 /// The run state of a trace.
 ///
 /// `open_lives` are the lives of those processes that hold an open span of the trace and of which
-/// anything is known. Nothing is guessed of the others.
+/// anything is known. Nothing is guessed of the others. None of them said goodbye: that would have
+/// closed its spans.
 #[must_use]
 pub fn run_state(
     open_count: u64,
@@ -55,17 +18,14 @@ pub fn run_state(
     open_lives: &[ProcessLife],
     now_ns: i64,
 ) -> RunState {
-    if open_count == 0 {
-        return if interrupted_count > 0 { RunState::Interrupted } else { RunState::Done };
-    }
-    if open_lives.is_empty() {
-        RunState::Unknown
-    } else if open_lives.iter().all(|life| life.goodbye_ns.is_some()) {
-        RunState::Interrupted
-    } else if open_lives.iter().any(|life| life.is_alive_at(now_ns)) {
-        RunState::Running
-    } else {
-        RunState::Stalled
+    let oldest_ns = now_ns.saturating_sub(ALIVE_FOR_NS);
+    let is_alive = |life: &ProcessLife| life.alive_ns.is_some_and(|ns| ns >= oldest_ns);
+    match open_count {
+        0 if interrupted_count > 0 => RunState::Interrupted,
+        0 => RunState::Done,
+        _ if open_lives.is_empty() => RunState::Unknown,
+        _ if open_lives.iter().any(is_alive) => RunState::Running,
+        _ => RunState::Stalled,
     }
 }
 
@@ -79,14 +39,12 @@ mod tests {
 
     #[test]
     fn states_follow_the_signs() {
-        let gone = ProcessLife { alive_ns: Some(5), goodbye_ns: Some(1) };
         let now = 100 * 1_000_000_000;
         assert_eq!(run_state(0, 0, &[], now), RunState::Done);
         assert_eq!(run_state(0, 1, &[], now), RunState::Interrupted);
-        assert_eq!(run_state(1, 0, &[], now), RunState::Unknown);
-        assert_eq!(run_state(1, 0, &[gone], now), RunState::Interrupted);
-        assert_eq!(run_state(2, 0, &[gone, alive(now)], now), RunState::Running);
-        assert_eq!(run_state(2, 0, &[gone, alive(0)], now), RunState::Stalled);
+        assert_eq!(run_state(1, 1, &[], now), RunState::Unknown);
+        assert_eq!(run_state(2, 1, &[alive(0), alive(now)], now), RunState::Running);
+        assert_eq!(run_state(2, 0, &[alive(0), alive(1)], now), RunState::Stalled);
         assert_eq!(run_state(1, 0, &[alive(now - ALIVE_FOR_NS)], now), RunState::Running);
         assert_eq!(run_state(1, 0, &[alive(now - ALIVE_FOR_NS - 1)], now), RunState::Stalled);
     }

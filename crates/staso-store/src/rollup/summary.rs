@@ -2,13 +2,13 @@
 //!
 //! An engine keeps summaries of busy traces in memory and never reads payloads to refresh a row.
 
-use staso_model::{Payload, ProcessId, Span, SpanId, SpanKind, SpanStatus, Value, Version};
+use staso_model::{
+    INTERRUPTED_ATTRIBUTE, Payload, ProcessId, Span, SpanId, SpanKind, SpanStatus, Stage, Value,
+    Version,
+};
 
 /// How many characters of an input or output a list shows.
 pub const PREVIEW_CHARS: usize = 200;
-
-/// The attribute that marks a span somebody else closed because its process was gone.
-pub const INTERRUPTED_ATTRIBUTE: &str = "staso.interrupted";
 
 /// What one span contributes to its trace's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +123,7 @@ impl SpanSummary {
     /// Whether it is still open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.version.is_final
+        self.version.stage == Stage::Open
     }
 
     /// About how many bytes of memory it holds, for caches that are bounded by bytes.

@@ -7,18 +7,20 @@ the network.
 
 from __future__ import annotations
 
+from ._internal.native import __version__  # before anything else asks for the native module
+
+# isort: split
 from ._core import (
     Span,
-    __version__,
     current_span,
     generate_agent_id,
     span,
     start_span,
 )
+from ._internal.conversations import Conversation, conversation
 from ._internal.decorators import agent, tool, trace
 from ._internal.kinds import AnnotationDataType, DeliveryFailureKind, SpanKind, SpanStatus
 from ._internal.lifecycle import aflush, flush, get_client, init, shutdown
-from ._internal.conversations import Conversation, conversation
 from ._internal.propagation import bind, extract, inject
 from .annotation import annotate
 

@@ -145,7 +145,7 @@ function Marks({ span, state, wide }: SpanLineProps) {
           <CircleSlash2 size={12} className={icon} aria-label="interrupted" />
         </span>
       )}
-      {span.open && !span.interrupted && state === "running" && (
+      {span.open && state === "running" && (
         <LoaderCircle size={12} className="animate-turn text-accent" aria-label="running" />
       )}
     </span>
@@ -156,7 +156,7 @@ function Timeline({ span, range, until, state }: SpanLineProps) {
   const duration = span.duration ?? (span.open && until !== null ? until - span.start : 0);
   const { left, width } = extentOf(range, span.start, duration);
   const right = 1 - left - width;
-  const label = span.open ? openLabel(state, span.interrupted, duration) : formatDuration(span.duration);
+  const label = span.open ? openLabel(state, duration) : formatDuration(span.duration);
   // The label goes where there is room: after the bar, before it, or inside.
   const place = right > 0.2 ? "after" : left > 0.2 ? "before" : "inside";
   const look = span.error ? "bg-bad" : kindLook(span.kind).bar;
@@ -189,8 +189,7 @@ function Timeline({ span, range, until, state }: SpanLineProps) {
   );
 }
 
-function openLabel(state: string, interrupted: boolean, duration: number): string {
-  if (interrupted || state === "interrupted") return "interrupted";
+function openLabel(state: string, duration: number): string {
   if (state === "stalled") return "stalled";
   return state === "running" ? `${formatDuration(duration)} …` : "open";
 }

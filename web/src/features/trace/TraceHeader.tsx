@@ -130,10 +130,11 @@ function Fact({
 function StateLine({ skeleton, nowMs }: { skeleton: Skeleton; nowMs: number }) {
   const { state, open_count, received_ns } = skeleton.trace;
   const heard = formatRelative(nsToMs(received_ns), nowMs);
+  const cut = skeleton.interrupted.filter(Boolean).length;
   const open = `${formatCount(open_count)} ${open_count === 1 ? "span is" : "spans are"} still open`;
   const words = {
     stalled: `${open}, and nothing was heard from the process for a minute; last sign ${heard}.`,
-    interrupted: `The process ended with spans open; ${open}. Last sign ${heard}.`,
+    interrupted: `${formatCount(cut)} ${cut === 1 ? "span was" : "spans were"} open when the process ended, and closed as ${cut === 1 ? "an error" : "errors"}.`,
     unknown: `${open}. This client sends no heartbeats, so it cannot be known whether the process still runs.`,
   }[state as "stalled" | "interrupted" | "unknown"];
   return <p className="mt-1 text-xs text-warn">{words}</p>;

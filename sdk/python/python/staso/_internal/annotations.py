@@ -18,9 +18,8 @@ def checked(name: object, value: Any, data_type: object) -> tuple[Any, str] | No
     """
     if not isinstance(name, str) or not name:
         raise ValueError("an annotation needs a name: a str")
-    word = str.__str__(data_type) if isinstance(data_type, str) else data_type
-    word = "numeric" if word is None else word
-    if word not in _WANTED:
+    word = "numeric" if data_type is None else data_type
+    if not isinstance(word, str) or word not in _WANTED:
         raise ValueError(
             f'data_type must be "numeric", "categorical" or "boolean", not {_shown(data_type)}'
         )
@@ -28,6 +27,7 @@ def checked(name: object, value: Any, data_type: object) -> tuple[Any, str] | No
         raise ValueError(
             f"a {word} annotation needs {_WANTED[word]} as its value, not {_shown(value)}"
         )
+    word = str.__str__(word)
     if word != "numeric":
         return value, word
     number = _finite(value)

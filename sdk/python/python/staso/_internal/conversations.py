@@ -1,8 +1,9 @@
-"""``Conversation``: a block whose spans share a conversation, a user, or a parent from elsewhere."""
+"""``Conversation``: a block whose spans share a conversation, a user, or a remote parent."""
 
 from __future__ import annotations
 
 from .._core import Scope, fresh_uuid
+from .text import text_of
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Conversation:
         self._remote = remote
         self._entered: list[Scope | None] = []
 
-    def __enter__(self) -> Conversation:
+    def __enter__(self) -> Conversation:  # noqa: PYI034 - nobody derives from it
         self._entered.append(Scope.enter(self.session_id, self.user_id, self._remote))
         return self
 
@@ -37,7 +38,7 @@ class Conversation:
             scope.exit()
         return False
 
-    async def __aenter__(self) -> Conversation:
+    async def __aenter__(self) -> Conversation:  # noqa: PYI034 - as above
         return self.__enter__()
 
     async def __aexit__(self, *_exc_info: object) -> Literal[False]:
@@ -46,12 +47,5 @@ class Conversation:
 
 def conversation(conversation_id: object = None, *, user_id: object = None) -> Conversation:
     """Group the spans of a block as one conversation; without an id, a fresh one."""
-    session = fresh_uuid() if conversation_id is None else _text(conversation_id)
-    return Conversation(session, None if user_id is None else _text(user_id))
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - an id's __str__ may do anything, and we never raise
-        return f"<{type(value).__name__}>"
+    session = fresh_uuid() if conversation_id is None else text_of(conversation_id)
+    return Conversation(session, None if user_id is None else text_of(user_id))

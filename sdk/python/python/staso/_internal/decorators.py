@@ -8,12 +8,14 @@ coroutine, generator, asynchronous generator), so that whoever asks what it is g
 # ruff: noqa: F811 - `overload` is known to type checkers only, see below
 from __future__ import annotations
 
+import contextlib
 import functools
-from types import FunctionType
+from types import CodeType, FunctionType
 
 from .._core import Plan, generate_agent_id
 from .kinds import SpanKind
 from .streams import Stream
+from .text import text_of
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
@@ -149,20 +151,46 @@ def _wrap(
         skips_first = bool(parameters) and parameters[0][0] in ("self", "cls")
     if skips_first and parameters and parameters[0][1] < _VAR_POSITIONAL:
         parameters = parameters[1:]
-    label = str(name) if name else _label(fn)
+    label = (text_of(name) if name is not None else "") or _label(fn)
+    capture_input, capture_output = _is_on(capture_input), _is_on(capture_output)
     attributes = _attributes(fn, kind, label, tags, metadata)
     agent_id = generate_agent_id(label) if kind is SpanKind.AGENT else None
     plan = Plan(label, kind, parameters, skips_first, agent_id, attributes, capture_input)
     return _FLAVOURS.get(_flavour(fn), _plain)(fn, plan.begin, capture_output)
 
 
+def _is_on(flag: object) -> bool:
+    """What cannot say whether it is true captures nothing."""
+    try:
+        return bool(flag)
+    except Exception:  # noqa: BLE001 - a user's __bool__ may do anything
+        return False
+
+
 def _label(fn: Any) -> str:
     inner = fn.func if isinstance(fn, functools.partial) else fn
-    return str(getattr(inner, "__name__", None) or type(inner).__name__)
+    return _name_of(inner, "__name__") or type(inner).__name__
 
 
-def _code_of(fn: Any) -> Any:
+def _name_of(fn: Any, attribute: str) -> str | None:
+    """The function's own word for itself; a stand-in that has every attribute has no such word."""
+    try:
+        name = getattr(fn, attribute, None)
+    except Exception:  # noqa: BLE001 - a callable object's attributes may do anything
+        return None
+    return text_of(name) if isinstance(name, str) else None
+
+
+def _code_of(fn: Any) -> CodeType | None:
     """Find the code object behind partials and callable objects, where there is one."""
+    try:
+        code = _code_behind(fn)
+    except Exception:  # noqa: BLE001 - a callable object's attributes may do anything
+        return None
+    return code if isinstance(code, CodeType) else None
+
+
+def _code_behind(fn: Any) -> Any:
     while isinstance(fn, functools.partial):
         fn = fn.func
     is_callable_object = not hasattr(fn, "__code__") and not hasattr(fn, "__func__")
@@ -173,17 +201,19 @@ def _code_of(fn: Any) -> Any:
 
 def _innermost(fn: Any) -> Any:
     """Find the function under partials and other decorators: where its author would look for it."""
-    for _ in range(_LAYERS):
-        inner = fn.func if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)
-        if not callable(inner):
-            break
-        fn = inner
+    with contextlib.suppress(Exception):  # a callable object's attributes may do anything
+        for _ in range(_LAYERS):
+            is_partial = isinstance(fn, functools.partial)
+            inner = fn.func if is_partial else getattr(fn, "__wrapped__", None)
+            if not callable(inner):
+                break
+            fn = inner
     return fn
 
 
 def _flavour(fn: Any) -> int:
     code = _code_of(fn)
-    flags: int = code.co_flags if code is not None else 0
+    flags = code.co_flags if code is not None else 0
     return flags & (_GENERATOR | _COROUTINE | _ASYNC_GENERATOR)
 
 
@@ -193,13 +223,28 @@ def _attributes(fn: Any, kind: SpanKind, label: str, tags: Any, metadata: Any) -
     if code is not None:
         attributes["code.filepath"] = code.co_filename
         attributes["code.lineno"] = code.co_firstlineno
-    attributes["code.function"] = getattr(fn, "__qualname__", None) or _label(fn)
+    attributes["code.function"] = _name_of(fn, "__qualname__") or _label(fn)
     if kind is SpanKind.TOOL:
         attributes["tool_name"] = label
-    if tags:
-        attributes["tags"] = [tags] if isinstance(tags, str) else list(tags)
-    attributes.update(metadata or {})
+    listed = _listed(tags)
+    if listed:
+        attributes["tags"] = listed
+    try:
+        attributes.update({} if metadata is None else dict(metadata))
+    except Exception as error:  # noqa: BLE001 - a wrong option costs only itself
+        from .log import warn_once
+
+        warn_once("metadata", f"metadata={type(metadata).__name__} is no mapping: {error!r:.80}")
     return attributes
+
+
+def _listed(tags: Any) -> list[Any]:
+    if tags is None or isinstance(tags, str):
+        return [tags] if tags else []
+    try:
+        return list(tags)
+    except Exception:  # noqa: BLE001 - one tag that is no text is still shown
+        return [tags]
 
 
 def _parameters(fn: Any) -> list[tuple[str, int, Any]]:
@@ -210,7 +255,7 @@ def _parameters(fn: Any) -> list[tuple[str, int, Any]]:
 
     try:
         signature = inspect.signature(fn)
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - a callable object's attributes may do anything
         return [("args", _VAR_POSITIONAL, ...), ("kwargs", _VAR_KEYWORD, ...)]
     empty = inspect.Parameter.empty
     return [

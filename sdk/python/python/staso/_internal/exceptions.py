@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import traceback
 
+from .text import clean
+
 _FRAMES = 100
 
 
-def describe_exception(
-    exc: object, with_stack: bool, max_bytes: int
-) -> tuple[str, str, str | None]:
-    """Tell type, message and (where asked) stack of an exception, as well as can be."""
+def describe_exception(exc: object, with_stack: bool) -> tuple[str, str, str | None]:
+    """Tell type, message and (where asked) stack of an exception, as well as can be.
+
+    Nothing is cut here: the walker cuts, after the redaction has seen the whole.
+    """
     cls = type(exc)
     kind = cls.__qualname__
     if cls.__module__ != "builtins":
@@ -21,8 +24,8 @@ def describe_exception(
     except Exception:  # noqa: BLE001 - a user's __str__ may do anything
         message = f"<unreadable {kind}>"
     stack = _stack(exc) if with_stack and isinstance(exc, BaseException) else None
-    # An exception without words is told by its type. Half of a huge message says as much.
-    return _clean(kind), _clean(message or kind), stack and _clean(stack[-max_bytes:])
+    # An exception without words is told by its type.
+    return clean(kind), clean(message or kind), stack and clean(stack)
 
 
 def _stack(exc: BaseException) -> str | None:
@@ -35,11 +38,6 @@ def _stack(exc: BaseException) -> str | None:
             return "".join(traceback.format_tb(exc.__traceback__, limit=-_FRAMES))
         except Exception:  # noqa: BLE001 - then there is no stack to tell
             return None
-
-
-def _clean(text: str) -> str:
-    """Replace each lone surrogate, which no UTF-8 can carry, by one U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def implied_status(exc: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -25,7 +26,6 @@ class _Float(float):
 
 
 _client: Client | None = None
-_is_registered = False
 
 
 def init(
@@ -84,12 +84,6 @@ def _is_default(name: str, value: Any) -> bool:
 
 def _settle(client: Client) -> None:
     """Arrange what a client needs of the process around it."""
-    global _is_registered
-    if not _is_registered:
-        import atexit
-
-        atexit.register(_at_exit)
-        _is_registered = True
     if not client.config.enabled:
         return
     if client.config.debug:
@@ -100,6 +94,9 @@ def _settle(client: Client) -> None:
         from .propagation import patch_threads
 
         patch_threads()
+    elif "staso._internal.propagation" in sys.modules:
+        # An earlier client may have wanted it.
+        sys.modules["staso._internal.propagation"].let_threads_be()
     if client.config.capture_git:
         from .git import find_in_background
 
@@ -155,3 +152,7 @@ def _at_exit(*_: Any) -> None:
     client, _client = _client, None
     if client is not None:
         client._shutdown_at_exit()
+
+
+# As early as can be, so that it runs late: what the program's own handlers record is delivered too.
+atexit.register(_at_exit)

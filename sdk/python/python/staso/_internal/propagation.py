@@ -9,10 +9,11 @@ import functools
 
 from .._core import current_entry, current_ids, swap_entry
 from .conversations import Conversation
+from .text import clean
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -47,6 +48,13 @@ def inject(headers: MutableMapping[str, str], baggage: bool = False) -> None:
     ids = current_ids()
     if ids is None:
         return
+    try:
+        _write(headers, ids, baggage)
+    except Exception as error:  # noqa: BLE001 - what can take no headers costs only the link
+        _warn_of("inject", error)
+
+
+def _write(headers: MutableMapping[str, str], ids: Any, baggage: bool) -> None:
     trace_id, span_id, is_kept, (session_id, user_id) = ids
     headers["traceparent"] = f"00-{trace_id}-{span_id}-{'01' if is_kept else '00'}"
     if baggage:
@@ -59,13 +67,37 @@ def inject(headers: MutableMapping[str, str], baggage: bool = False) -> None:
             headers["baggage"] = ",".join([existing, *members] if existing else members)
 
 
-def extract(headers: Mapping[str, str]) -> Conversation:
+def extract(headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]]) -> Conversation:
     """Continue, in a block, the trace that request headers tell of."""
-    lower = {str(name).lower(): value for name, value in headers.items()}
+    lower: dict[str, str] = {}
+    try:
+        lower = _lower(headers)
+    except Exception as error:  # noqa: BLE001 - what are no headers tells of no trace
+        _warn_of("extract", error)
     known = _baggage(lower.get("baggage", ""))
     return Conversation(
         known.get(_SESSION), known.get(_USER), remote_parent(lower.get("traceparent"))
     )
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    """Read a mapping, or pairs as ASGI has them; of a name that comes twice, both values."""
+    lower: dict[str, str] = {}
+    for name, value in headers.items() if hasattr(headers, "items") else headers or ():
+        if not (isinstance(name, str | bytes) and isinstance(value, str | bytes)):
+            continue
+        key, text = (
+            part.decode("latin-1") if isinstance(part, bytes) else part for part in (name, value)
+        )
+        key = key.lower()
+        lower[key] = f"{lower[key]},{text}" if key in lower else text
+    return lower
+
+
+def _warn_of(doing: str, error: Exception) -> None:
+    from .log import warn_once
+
+    warn_once(doing, f"{doing}() was handed no headers: {type(error).__name__}")
 
 
 def remote_parent(traceparent: str | None) -> tuple[str, str, bool] | None:
@@ -86,13 +118,24 @@ def _baggage(header: str) -> dict[str, str]:
     from urllib.parse import unquote
 
     pairs = (member.partition(";")[0].partition("=") for member in header.split(","))
-    return {name.strip(): unquote(value.strip()) for name, _, value in pairs if value}
+    return {name.strip(): clean(unquote(value.strip())) for name, _, value in pairs if value}
+
+
+_threads_inherit = False
+
+
+def let_threads_be() -> None:
+    """Start threads afresh from now on. The patches stay: others may stand on top of them."""
+    global _threads_inherit
+    _threads_inherit = False
 
 
 def patch_threads() -> None:
     """Let threads and thread pools inherit where we are, where the interpreter does not."""
     import sys
 
+    global _threads_inherit
+    _threads_inherit = True
     if getattr(sys.flags, "thread_inherit_context", False):
         return
     import concurrent.futures.thread as pools
@@ -109,7 +152,7 @@ def _patch_submit(executor: Any) -> None:
 
     @functools.wraps(submit)
     def bound_submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return submit(self, bind(fn), *args, **kwargs)
+        return submit(self, bind(fn) if _threads_inherit else fn, *args, **kwargs)
 
     executor.submit = bound_submit
 
@@ -119,10 +162,19 @@ def _patch_start(threading: Any, pools: Any) -> None:
 
     @functools.wraps(start)
     def bound_start(self: Any) -> None:
-        entry = current_entry()
-        if entry is not None and _inherits(self, entry, threading, pools):
-            _run_at(self, entry)
-        start(self)
+        entry = current_entry() if _threads_inherit else None
+        undo = None
+        if entry is not None:
+            try:
+                undo = _run_at(self, entry) if _inherits(self, entry, threading, pools) else None
+            except Exception:  # noqa: BLE001 - a thread that cannot inherit still starts
+                undo = None
+        try:
+            start(self)
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
 
     bound_start._staso = True  # type: ignore[attr-defined]
     threading.Thread.start = bound_start
@@ -139,16 +191,22 @@ def _inherits(thread: Any, entry: Any, threading: Any, pools: Any) -> bool:
     return not (is_worker or isinstance(thread, threading.Timer) or is_daemon_outside)
 
 
-def _run_at(thread: Any, entry: Any) -> None:
-    """Put ``entry`` in force for the one run of ``thread``, leaving nothing behind on it."""
+def _run_at(thread: Any, entry: Any) -> Callable[[], None]:
+    """Put ``entry`` in force for the one run of ``thread``; answers what takes that back."""
     run = thread.run
+    own = {name: value for name, value in thread.__dict__.items() if name == "run"}
+
+    def undo() -> None:
+        thread.__dict__.pop("run", None)
+        thread.__dict__.update(own)
 
     def bound_run() -> None:
         swap_entry(entry)
-        thread.__dict__.pop("run", None)
+        undo()
         try:
             run()
         finally:
             swap_entry(None)
 
     thread.run = bound_run
+    return undo

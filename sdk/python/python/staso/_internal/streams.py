@@ -20,6 +20,11 @@ _TEXT_KEPT = 1_000_000
 _ITEMS_KEPT = 100
 
 
+def _is_text(item: object) -> bool:
+    # What an item says of itself (its `__class__`, its `__len__`) may be wrong, or raise.
+    return issubclass(type(item), str)
+
+
 class Stream:
     """One run of a decorated generator."""
 
@@ -91,7 +96,7 @@ class Stream:
             waited_ms = (time.perf_counter() - self._started) * 1000
             self._span.metadata["staso.stream.first_item_ms"] = round(waited_ms, 3)
         self._count += 1
-        size = len(item) if isinstance(item, str) else _TEXT_KEPT // _ITEMS_KEPT
+        size = str.__len__(item) if _is_text(item) else _TEXT_KEPT // _ITEMS_KEPT
         if self._captures and self._size < _TEXT_KEPT:
             self._size += size
             self._items.append(item)
@@ -100,7 +105,7 @@ class Stream:
         span = self._span
         span.metadata["staso.stream.items"] = self._count
         if self._captures and span.output is None:
-            if self._items and all(isinstance(item, str) for item in self._items):
+            if self._items and all(_is_text(item) for item in self._items):
                 span._returned("".join(self._items))
             else:
                 span._returned(self._items or returned)

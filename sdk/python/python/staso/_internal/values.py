@@ -7,10 +7,13 @@ instances, evaluates nothing lazy or remote, and consumes no iterator.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from .text import clean
 
 # How much of a large table or array is shown.
 _ARRAY_ITEMS = 10_000
@@ -22,34 +25,37 @@ _REMOTE = frozenset(
     ("django", "sqlalchemy", "dask", "pyspark", "torch", "tensorflow", "jax", "jaxlib", "cupy")
 )
 
-Describer = Callable[[Any, int], Any]
+Describer = Callable[[Any], Any]
 
 
-def describe(value: Any, max_bytes: int) -> Any:
-    """Tell what stands for ``value``; the caller turns whatever this raises into a marker."""
+def describe(value: Any) -> Any:
+    """Tell what stands for ``value``; the caller turns whatever this raises into a marker.
+
+    Nothing is cut here, however long: the caller cuts, after the redaction has seen the whole.
+    """
     cls = type(value)
     mro = type.__dict__["__mro__"].__get__(cls)
     for base in mro:
         describer = _BUILTIN.get(base)
         if describer is not None:
             if describer is _as_tuple and hasattr(cls, "_fields"):
-                return dict(zip(cls._fields, tuple(value), strict=False))
-            return describer(value, max_bytes)
+                return dict(zip(cls._fields, _as_tuple(value), strict=False))
+            return describer(value)
     for base in mro:
         describer = _NAMED.get(f"{base.__module__}.{base.__qualname__}")
         if describer is not None:
-            return describer(value, max_bytes)
-    return _by_shape(value, cls, max_bytes)
+            return describer(value)
+    return _by_shape(value, cls)
 
 
-def _by_shape(value: Any, cls: type, max_bytes: int) -> Any:
+def _by_shape(value: Any, cls: type) -> Any:
     package = str(cls.__module__).partition(".")[0]
     if package in _REMOTE:
         return _name_and_shape(value, cls)
     if package == "numpy":
-        return _numpy(value, cls, max_bytes)
+        return _numpy(value, cls)
     if package == "pandas":
-        return _pandas(value, cls, max_bytes)
+        return _pandas(value, cls)
     fields = getattr(cls, "__dataclass_fields__", None)
     if isinstance(fields, dict):
         return _attributes(value, fields)
@@ -58,12 +64,7 @@ def _by_shape(value: Any, cls: type, max_bytes: int) -> Any:
         return _attributes(value, [field.name for field in attrs])
     if hasattr(cls, "__pydantic_fields__") or hasattr(cls, "__fields_set__"):
         return _pydantic(value)
-    return _text(repr(value), max_bytes)
-
-
-def _text(text: str, max_bytes: int) -> str:
-    # The walker cuts at the limit; far beyond it nothing need even be copied.
-    return text if len(text) <= 2 * max_bytes else text[: 2 * max_bytes]
+    return repr(value)
 
 
 def _attributes(value: Any, names: Any) -> dict[str, Any]:
@@ -92,18 +93,18 @@ def _name_and_shape(value: Any, cls: type) -> str:
     return f"<{name} shape={shape}>" if shape is not None else f"<{name}>"
 
 
-def _numpy(value: Any, cls: type, max_bytes: int) -> Any:
+def _numpy(value: Any, cls: type) -> Any:
     if not hasattr(cls, "tolist"):
-        return _text(repr(value), max_bytes)
+        return repr(value)
     if value.size <= _ARRAY_ITEMS:
         return value.tolist()
     head = value.ravel()[:_TABLE_ROWS].tolist()
     return {"type": "numpy.ndarray", "shape": value.shape, "dtype": str(value.dtype), "head": head}
 
 
-def _pandas(value: Any, cls: type, max_bytes: int) -> Any:
+def _pandas(value: Any, cls: type) -> Any:
     if cls.__qualname__ not in ("DataFrame", "Series"):
-        return _text(repr(value), max_bytes)
+        return repr(value)
     head = value.head(_TABLE_ROWS)
     described = {"type": f"pandas.{cls.__qualname__}", "shape": value.shape}
     if cls.__qualname__ == "DataFrame":
@@ -114,40 +115,25 @@ def _pandas(value: Any, cls: type, max_bytes: int) -> Any:
     return described
 
 
-def _wide_int(value: Any, max_bytes: int) -> str:
+def _wide_int(value: int) -> str:
     # Only those beyond 64 bits come here. Decimal takes quadratic time: the widest are in base 16.
-    text = int.__repr__(value) if int.bit_length(value) <= _DECIMAL_BITS else hex(int(value))
-    return _text(text, max_bytes)
+    return int.__repr__(value) if int.bit_length(value) <= _DECIMAL_BITS else hex(int(value))
 
 
-def _without_surrogates(value: Any, max_bytes: int) -> str:
-    # Only those that UTF-8 cannot carry come here: each lone surrogate becomes one U+FFFD.
-    return str.encode(value, "utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _without_surrogates(value: str) -> str:
+    # Only those that UTF-8 cannot carry come here.
+    return clean(str.__str__(value))
 
 
-def _as_str(value: Any, max_bytes: int) -> str:
-    return _text(str(value), max_bytes)
-
-
-def _as_repr(value: Any, max_bytes: int) -> str:
-    return _text(repr(value), max_bytes)
-
-
-def _as_tuple(value: Any, max_bytes: int) -> Any:  # noqa: ARG001 - one signature for all
+def _as_tuple(value: Any) -> Any:
     return tuple.__getitem__(value, slice(None))
 
 
-def _as_memory(value: memoryview, max_bytes: int) -> Any:
-    if value.nbytes <= max_bytes:
-        return value.tobytes()
-    return f"<memoryview of {value.nbytes} bytes>"
+def _as_exception(value: BaseException) -> str:
+    return f"{type(value).__qualname__}: {value}"
 
 
-def _as_exception(value: BaseException, max_bytes: int) -> str:
-    return _text(f"{type(value).__qualname__}: {value}", max_bytes)
-
-
-def _as_callable(value: Any, max_bytes: int) -> str:  # noqa: ARG001 - one signature for all
+def _as_callable(value: Any) -> str:
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "?")
     module = getattr(value, "__module__", None)
     return (
@@ -157,14 +143,10 @@ def _as_callable(value: Any, max_bytes: int) -> str:  # noqa: ARG001 - one signa
     )
 
 
-def _as_class(value: type, max_bytes: int) -> str:  # noqa: ARG001 - one signature for all
+def _as_class(value: type) -> str:
     names = type.__dict__
     module = names["__module__"].__get__(value) if "__module__" in names else value.__module__
     return f"<class {module}.{names['__qualname__'].__get__(value)}>"
-
-
-def _plain(convert: Callable[[Any], Any]) -> Describer:
-    return lambda value, _max_bytes: convert(value)
 
 
 # Subclasses of str, int, float, dict, list and bytes never come here: the walker reads what they
@@ -173,37 +155,44 @@ _BUILTIN: dict[type, Describer] = {
     int: _wide_int,
     str: _without_surrogates,
     tuple: _as_tuple,
-    bytearray: _plain(bytes),
-    memoryview: _as_memory,
-    set: _plain(lambda value: list(set.__iter__(value))),
-    frozenset: _plain(lambda value: list(frozenset.__iter__(value))),
-    complex: _as_repr,
-    range: _as_repr,
+    bytearray: lambda value: bytes(memoryview(value)),
+    memoryview: memoryview.tobytes,
+    set: lambda value: list(set.__iter__(value)),
+    frozenset: lambda value: list(frozenset.__iter__(value)),
+    complex: repr,
+    range: repr,
     type: _as_class,
-    type(_as_str): _as_callable,
+    type(_as_callable): _as_callable,
     type(len): _as_callable,
     BaseException: _as_exception,
     type(sys): _as_callable,
-    type({}.keys()): _plain(list),
-    type({}.values()): _plain(list),
-    type({}.items()): _plain(list),
-    type(type.__dict__): _plain(dict),
+    type({}.keys()): list,
+    type({}.values()): list,
+    type({}.items()): list,
+    type(type.__dict__): dict,
 }
 
 # By name, so that nothing is imported that the program has not imported.
 _NAMED: dict[str, Describer] = {
-    "enum.Enum": _plain(lambda value: object.__getattribute__(value, "_value_")),
-    "datetime.datetime": _plain(lambda value: value.isoformat()),
-    "datetime.date": _plain(lambda value: value.isoformat()),
-    "datetime.time": _plain(lambda value: value.isoformat()),
-    "datetime.timedelta": _as_str,
-    "uuid.UUID": _as_str,
-    "decimal.Decimal": _as_str,
-    "fractions.Fraction": _as_str,
-    "pathlib.PurePath": _as_str,
-    "pathlib._local.PurePath": _as_str,
-    "collections.deque": _plain(list),
-    "collections.UserDict": _plain(lambda value: dict(value.data)),
-    "collections.UserList": _plain(lambda value: list(value.data)),
-    "functools.partial": _as_repr,
+    "enum.Enum": lambda value: object.__getattribute__(value, "_value_"),
+    "datetime.datetime": lambda value: value.isoformat(),
+    "datetime.date": lambda value: value.isoformat(),
+    "datetime.time": lambda value: value.isoformat(),
+    "datetime.timedelta": str,
+    "uuid.UUID": str,
+    "decimal.Decimal": str,
+    "fractions.Fraction": str,
+    "pathlib.PurePath": str,
+    "pathlib._local.PurePath": str,
+    "collections.deque": lambda value: list(collections.deque.__iter__(value)),
+    "collections.UserDict": lambda value: dict(value.data),
+    "collections.UserList": lambda value: list(value.data),
+    # Their own repr would call the repr of what they hold, lazy and remote values included.
+    "collections.ChainMap": lambda value: list(value.maps),
+    "types.SimpleNamespace": lambda value: dict(object.__getattribute__(value, "__dict__")),
+    "functools.partial": lambda value: {
+        "func": value.func,
+        "args": value.args,
+        "keywords": value.keywords,
+    },
 }
