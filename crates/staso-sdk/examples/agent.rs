@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let config = Config::resolve(&overrides, &|name| std::env::var(name).ok())?;
     let client = staso_sdk::init_with_redaction(&config, hide_addresses);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     {
         // Both turns belong to one conversation, and each is a trace of its own.
         let _conversation = conversation("support-4711").user_id("u-17").enter();
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         }
     }
     let report = client.flush(Duration::from_secs(5));
-    println!("{} spans recorded, {} delivered", report.accepted, report.delivered);
+    println!("{} records taken, {} delivered", report.accepted, report.delivered);
     staso_sdk::shutdown(Duration::from_secs(2));
     Ok(())
 }

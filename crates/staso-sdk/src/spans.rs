@@ -147,7 +147,7 @@ pub fn span(name: impl Into<SmolStr>) -> SpanBuilder {
 pub fn current() -> Span {
     let innermost = nesting::innermost(Thread);
     let found = nesting::span_at(Thread, innermost.as_ref());
-    Span { node: found.and_then(Value::into_entry) }
+    Span { entry: found }
 }
 
 /// Makes `work` run where we are now, in whatever thread it is called.
@@ -222,12 +222,15 @@ impl SpanBuilder {
     fn begin(self) -> Span {
         let is_recording = recorder::active()
             .is_some_and(|recorder| recorder.client().is_none_or(Client::is_open));
-        let node = is_recording.then(|| {
-            let node = Arc::new(Node::span(Value::Text(self.name), self.kind, None));
-            nesting::start(Thread, &Value::Entry(Arc::clone(&node)), &node, Writer::new);
-            node
-        });
-        Span { node }
+        if !is_recording {
+            return Span { entry: None };
+        }
+        let node = Node::span(Value::Text(self.name), self.kind, None);
+        let span = Span { entry: Some(Value::Entry(Arc::new(node))) };
+        if let (Some(entry), Some(node)) = (&span.entry, span.node()) {
+            nesting::start(Thread, entry, node, Writer::new);
+        }
+        span
     }
 }
 
@@ -241,8 +244,8 @@ impl SpanBuilder {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// `None` where nothing records.
-    node: Option<Arc<Node<Value>>>,
+    /// The span as an entry of a context; `None` where nothing records.
+    entry: Option<Value>,
 }
 
 impl Span {
@@ -256,11 +259,17 @@ impl Span {
         self.close(false)
     }
 
+    #[inline]
     fn close(&self, is_panic: bool) -> Enqueued {
-        let Some(node) = &self.node else { return Enqueued::refused(FailureKind::Disabled) };
-        let raised = is_panic.then(panicked);
-        let entry = Value::Entry(Arc::clone(node));
-        nesting::close(Thread, &entry, node, raised, Writer::new)
+        let (Some(entry), Some(node)) = (&self.entry, self.node()) else {
+            return Enqueued::refused(FailureKind::Disabled);
+        };
+        nesting::close(Thread, entry, node, is_panic.then(panicked), Writer::new)
+    }
+
+    #[inline]
+    fn node(&self) -> Option<&Node<Value>> {
+        self.entry.as_ref()?.entry().map(|node| &**node)
     }
 }
 

@@ -144,7 +144,7 @@ impl Span {
     /// staso_sdk::span("route").start().set_name("GET /orders/{id}");
     /// ```
     pub fn set_name(&self, name: impl Into<SmolStr>) -> &Self {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.node() {
             let name = Value::text(name);
             drop(node.life(|life| std::mem::replace(&mut life.name, name)));
         }
@@ -157,7 +157,7 @@ impl Span {
     /// staso_sdk::span("route").start().set_kind(staso_sdk::SpanKind::Agent);
     /// ```
     pub fn set_kind(&self, kind: SpanKind) -> &Self {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.node() {
             node.life(|life| life.kind = kind);
         }
         self
@@ -171,7 +171,7 @@ impl Span {
     /// staso_sdk::span("call").start().set_status(SpanStatus::Timeout, Some("no answer in 5 s"));
     /// ```
     pub fn set_status(&self, status: SpanStatus, description: Option<&str>) -> &Self {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.node() {
             node.life(|life| life.force(status));
         }
         self.set(
@@ -200,7 +200,7 @@ impl Span {
     }
 
     pub(crate) fn record_described(&self, described: Described) {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.node() {
             nesting::record_exception(node, Value::Error(Arc::new(described)), Writer::new);
         }
     }
@@ -216,7 +216,7 @@ impl Span {
     /// span.annotate("tone", Score::from("friendly").comment("by the reviewer"));
     /// ```
     pub fn annotate(&self, name: &str, score: impl Into<Score>) -> &Self {
-        let (Some(node), Some(recorder)) = (&self.node, self.identity(|own| own.recorder)) else {
+        let (Some(node), Some(recorder)) = (self.node(), self.identity(|own| own.recorder)) else {
             return self;
         };
         let Score { value, data_type, is_sayable, comment } = score.into();
@@ -275,17 +275,17 @@ impl Span {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         let is_open = |node: &Node<Value>| node.life(|life| life.phase() == Phase::Open);
-        self.node.as_ref().is_some_and(|node| is_open(node) == Some(true))
+        self.node().and_then(is_open) == Some(true)
     }
 
     pub(crate) fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.node.as_ref()?.life(|life| life.identity().map(tell)).flatten()
+        self.node()?.life(|life| life.identity().map(tell)).flatten()
     }
 
     /// The span as an entry of a context.
     #[cfg(feature = "tracing")]
     pub(crate) fn entry(&self) -> Option<Value> {
-        self.node.clone().map(Value::Entry)
+        self.entry.clone()
     }
 
     /// Now, on the clock of its trace.
@@ -305,7 +305,7 @@ impl Span {
         make: impl FnOnce() -> T,
         put: impl FnOnce(&mut Held<Value>, T),
     ) -> &Self {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.node() {
             let value = make();
             node.change(|held| put(held, value));
         }
