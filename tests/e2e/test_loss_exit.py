@@ -20,7 +20,11 @@ ENDS = {
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); os.kill(os.getpid(), signal.SIGTERM)",
         3,
     ),
-    "SIGINT": ("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    # A shell starts what it sends to the background with the interrupt ignored; this program listens to it.
+    "SIGINT": (
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nsignal.raise_signal(signal.SIGINT)",
+        -signal.SIGINT,
+    ),
     "os._exit": ("os._exit(7)", 7),
     "abort": ("ctypes.CDLL(None).abort()", -signal.SIGABRT),
     "crash": ("ctypes.string_at(0)", -signal.SIGSEGV),

@@ -135,13 +135,13 @@ class Span(_Block):
         return f"<staso.Span {self.name!r} {self._kind}, not recorded>"
 
 
-class Conversation(_Block):
-    """A block whose spans would share a conversation."""
+class Scope:
+    """A scope that nothing is in."""
 
-    def __init__(self, session_id: str | None, user_id: str | None, remote: Any = None) -> None:
-        self.session_id = session_id
-        self.user_id = user_id
-        del remote
+    @staticmethod
+    def enter(session_id: str | None, user_id: str | None, remote: Any) -> None:
+        """Begin none."""
+        del session_id, user_id, remote
 
 
 class Plan:
@@ -169,7 +169,10 @@ class Engine:
         counts = dict.fromkeys(("accepted", "delivered", "failed", "pending"), 0)
         return {**counts, "last_failure": "disabled", "last_rejection": None, "is_local": True}
 
-    shutdown = shutdown_at_exit = flush
+    def shutdown(self, timeout: float, at_exit: bool) -> dict[str, Any]:
+        """Report that nothing is recorded."""
+        del at_exit
+        return self.flush(timeout)
 
     def stats(self) -> dict[str, int]:
         """Count nothing."""
