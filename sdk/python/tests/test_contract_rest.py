@@ -296,8 +296,8 @@ def _first_lines(listener: socket.socket, heard: list[str]) -> None:
             connection, _ = listener.accept()
         except OSError:
             return
-        with connection:
-            heard.append(connection.recv(4096).decode(errors="replace").split("\r\n")[0])
+        with connection, connection.makefile("rb") as lines:
+            heard.append(lines.readline().decode(errors="replace"))
 
 
 @pytest.mark.spec("5.proxies")

@@ -1,4 +1,4 @@
-"""The wheel as it is installed: what it needs, what it holds, what its import and its command do."""
+"""The wheel as it is installed: what it needs and holds, how it is imported."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""Sentences of the package's contract that need a server: dropped spans, how the server announces itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from parts import Server, run_program
+
+DROPPED = """
+import staso as st
+st.init()
+with st.span("outer"):
+    with st.span("gone") as gone:
+        with st.span("early"):
+            pass
+        assert st.flush(60).ok
+        late = st.start_span("late")
+        gone.drop()
+    assert st.flush(60).ok
+    late.end()
+assert st.flush(60).ok
+"""
+
+
+@pytest.mark.spec("1.drop-shown", "1.drop")
+def test_children_of_a_dropped_span_are_shown_under_its_parent(server: Server, home: Path) -> None:
+    """One child arrives before the span is dropped, the other after."""
+    run_program(DROPPED, home)
+    server.wait_for_span("outer")
+    spans = {span["name"]: span for span in server.spans()}
+    assert set(spans) == {"outer", "early", "late"}
+    for name in ("early", "late"):
+        assert spans[name]["parent_span_id"] == spans["outer"]["span_id"], name
+        assert spans[name]["depth"] == 1, name
+
+
+@pytest.mark.spec("3.server-json-mode")
+def test_the_announcement_is_the_owners_alone(server: Server) -> None:
+    path = server.home / "server.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    told = json.loads(path.read_text())
+    assert server.process is not None
+    assert told["pid"] == server.process.pid
+    assert told["url"].startswith("http://127.0.0.1:")
+    assert len(told["token"]) >= 32
