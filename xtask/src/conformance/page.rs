@@ -17,8 +17,8 @@ pub(super) fn render(contract: &Contract, tests: &BTreeMap<&str, Vec<&Marked>>) 
     let all = lines(contract).count();
     let untested = lines(contract).filter(|(_, line)| line.untested.is_some()).count();
     let mut page = format!(
-        "{HEAD}\n[{LIST}](conformance.toml) and the markers `@pytest.mark.spec` of the tests: {all} lines, \
-         {untested} of them untested, each with the reason.\n"
+        "{HEAD}\n[{LIST}](conformance.toml) and the markers `@pytest.mark.spec` of the tests:\n\
+         {all} lines, {untested} of them untested, each with the reason.\n"
     );
     for section in &contract.section {
         let head = format!(
