@@ -1,4 +1,4 @@
-"""Sentences of the package's contract that need a server: dropped spans, how the server announces itself."""
+"""Sentences of the package's contract that need a server: dropped spans, its announcement, whose journal it reads."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def test_the_announcement_is_the_owners_alone(server: Server) -> None:
     assert told["pid"] == server.process.pid
     assert told["url"].startswith("http://127.0.0.1:")
     assert len(told["token"]) >= 32
+
+
+@pytest.mark.spec("5.journal-local", "3.local-mode")
+def test_the_local_server_leaves_the_journal_of_remote_programs_alone(server: Server, home: Path) -> None:
+    source = "import os, sys\nimport staso as st\nst.init()\nwith st.span(sys.argv[1]): pass\nos._exit(0)\n"
+    remote = {"STASO_BASE_URL": "http://staso.invalid", "STASO_API_KEY": "ak_1", "STASO_ALLOW_HTTP": "1"}
+    run_program(source, home, "remote", env=remote)
+    left = set((home / "journal").glob("*.seg"))
+    assert left
+    for place in range(3):
+        run_program(source, home, f"local {place}")
+        server.wait_for_span(f"local {place}")
+    assert {span["name"] for span in server.spans()} == {"local 0", "local 1", "local 2"}
+    assert left <= set((home / "journal").glob("*.seg"))

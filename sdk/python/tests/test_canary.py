@@ -123,7 +123,7 @@ def test_with_every_category_off_no_content_reaches_anything(
     assert not holds(_wire(PATHS[path], receiver, **_ALL_OFF))
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.names")
 def test_an_open_span_tells_no_content_that_is_off(receiver: Receiver, tmp_path: Path) -> None:
     def record() -> None:
         @st.trace(name=SECRET)
@@ -140,7 +140,7 @@ def test_an_open_span_tells_no_content_that_is_off(receiver: Receiver, tmp_path:
     assert not holds(told)
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.input", "7.errors", "7.told")
 @pytest.mark.parametrize("category", ["request", "system_prompt", "tool_schema", "tool_arguments"])
 def test_each_category_alone(category: str, receiver: Receiver) -> None:
     def record() -> None:

@@ -347,7 +347,7 @@ def test_a_stream_never_begun_is_no_span_and_a_long_one_is_bounded(recorded: Rec
     assert 900_000 < len(span.output["result"]) <= 1_100_000
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.names")
 def test_the_operational_keys_stay(receiver: Receiver) -> None:
     kept = "exception.type code.x tool_name provider response_id stop_reason input_tokens"
     kept += " cache_read_token_count service_tier time_to_first_token vcs.x guard_x staso.x codex.x"

@@ -127,7 +127,7 @@ def _fields(kind: str, **off: bool) -> dict[str, Any]:
     return span
 
 
-@pytest.mark.spec("7.categories", "7.told")
+@pytest.mark.spec("7.categories", "7.told", "7.input", "7.output", "7.errors", "7.names")
 def test_categories_that_are_off() -> None:
     span = _fields("chain", capture_request=False)
     assert span["name"] == "chain span"
