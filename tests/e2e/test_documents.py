@@ -110,6 +110,7 @@ def _settings(heading: str) -> dict[str, tuple[str, str]]:
     return {name: (environment_name, default.strip("`")) for name, environment_name, default in rows}
 
 
+@pytest.mark.spec("3.registry")
 def test_settings_of_the_package_are_as_the_page_says() -> None:
     parameters = inspect.signature(st.init).parameters
     settings = _settings("The Python package")

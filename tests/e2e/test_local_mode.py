@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from parts import Server, environment, run_program, server_binary, start_program, wait_until
 
 RECORD = """
@@ -24,12 +25,14 @@ def numbers(spans: list[dict[str, Any]]) -> list[int]:
     return sorted(span["metadata"]["i"] for span in spans)
 
 
+@pytest.mark.spec("3.local-late-server", "5.journal-later")
 def test_a_server_started_later_shows_what_was_recorded(stopped_server: Server, home: Path) -> None:
     run_program(RECORD, home, "250")
     spans = stopped_server.start().wait_for_spans(250)
     assert numbers(spans) == list(range(250))
 
 
+@pytest.mark.spec("3.local-late-server")
 def test_two_programs_before_the_server(stopped_server: Server, home: Path) -> None:
     run_program(RECORD, home, "40")
     run_program(RECORD, home, "60")
@@ -37,6 +40,7 @@ def test_two_programs_before_the_server(stopped_server: Server, home: Path) -> N
     assert numbers(spans) == sorted([*range(40), *range(60)])
 
 
+@pytest.mark.spec("3.local-flush", "3.local-mode")
 def test_flush_without_a_server_is_ok_at_once(home: Path) -> None:
     out = run_program(
         """
@@ -52,6 +56,7 @@ print(report.ok, report.journalled, report.delivered, report.pending)
     assert out.split() == ["True", "1", "0", "0"]
 
 
+@pytest.mark.spec("3.server-json")
 def test_a_running_server_shows_a_span_at_once(server: Server, home: Path) -> None:
     """The spec says within a second. The deadline is generous; what it took is printed, not judged."""
     program = start_program(RECORD + "print('recorded', flush=True)\nsys.stdin.read()\n", home, "1")
@@ -64,6 +69,7 @@ def test_a_running_server_shows_a_span_at_once(server: Server, home: Path) -> No
     assert program.returncode == 0
 
 
+@pytest.mark.spec("3.server-json")
 def test_a_server_that_starts_while_the_program_runs(stopped_server: Server, home: Path) -> None:
     program = start_program(RECORD + "print('recorded', flush=True)\nsys.stdin.read()\n", home, "5")
     assert program.stdout is not None
@@ -74,18 +80,21 @@ def test_a_server_that_starts_while_the_program_runs(stopped_server: Server, hom
     assert program.returncode == 0
 
 
+@pytest.mark.spec("5.journal-survives", "5.journal-later")
 def test_spans_of_a_killed_program_arrive(server: Server, home: Path) -> None:
     killed = RECORD + "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     run_program(killed, home, "1000", expect=-signal.SIGKILL)
     assert numbers(server.wait_for_spans(1000)) == list(range(1000))
 
 
+@pytest.mark.spec("5.journal-survives", "3.local-late-server")
 def test_spans_of_a_program_killed_before_the_server_started_arrive(stopped_server: Server, home: Path) -> None:
     killed = RECORD + "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     run_program(killed, home, "1000", expect=-signal.SIGKILL)
     assert numbers(stopped_server.start().wait_for_spans(1000)) == list(range(1000))
 
 
+@pytest.mark.spec("5.journal-later")
 def test_spans_of_a_program_killed_with_the_servers_address_arrive(server: Server, home: Path) -> None:
     """A loopback address names this server as well as no address does."""
     killed = RECORD + "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
@@ -93,6 +102,7 @@ def test_spans_of_a_program_killed_with_the_servers_address_arrive(server: Serve
     assert numbers(server.wait_for_spans(100)) == list(range(100))
 
 
+@pytest.mark.spec("5.open-spans")
 def test_an_open_span_is_running_and_then_done(server: Server, home: Path) -> None:
     program = start_program(
         """
@@ -123,6 +133,7 @@ with st.span("long", kind="agent"):
     assert row["state"] == "done"
 
 
+@pytest.mark.spec("5.journal-survives")
 def test_ended_children_of_a_killed_program_are_kept(server: Server, home: Path) -> None:
     source = """
 import os, signal
@@ -144,6 +155,7 @@ with st.span("root", kind="agent"):
     assert len({span["trace_id"] for span in children()}) == 1
 
 
+@pytest.mark.spec("6.annotate", "4.conversation")
 def test_annotations_and_conversation_arrive_late_too(stopped_server: Server, home: Path) -> None:
     out = run_program(
         """
@@ -166,6 +178,7 @@ print(s.trace_id)
     ]
 
 
+@pytest.mark.spec("3.enabled")
 def test_disabled_writes_nothing(home: Path) -> None:
     run_program("import staso as st\nst.init(enabled=False)\nwith st.span('x'): pass\nst.shutdown()\n", home)
     assert [path for path in home.rglob("*") if path.is_file()] == []

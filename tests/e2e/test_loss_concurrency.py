@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from counting import RECORD, assert_stored, wait_for_empty_journal
 from parts import Server, run_program
 
@@ -52,6 +53,7 @@ with ThreadPoolExecutor(8) as pool:
 """
 
 
+@pytest.mark.spec("4.threads")
 def test_thread_pools_and_executors(server: Server, home: Path) -> None:
     run_program(RECORD + POOLS, home)
     wait_for_empty_journal(home)
@@ -89,6 +91,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.spec("4.tasks")
 def test_tasks_that_outlive_their_parent(server: Server, home: Path) -> None:
     run_program(RECORD + OUTLIVING, home)
     wait_for_empty_journal(home)
@@ -136,6 +139,7 @@ assert report.ok and report.delivered == 401, report
 """
 
 
+@pytest.mark.spec("4.tasks")
 def test_greenlets_of_a_patched_program(server: Server, home: Path) -> None:
     run_program(GREENLETS.format(record=RECORD), home)
     wait_for_empty_journal(home)

@@ -102,6 +102,7 @@ def end(program: subprocess.Popen[str]) -> list[str]:
     return report
 
 
+@pytest.mark.spec("5.journal-mapped", "5.journal-stats")
 def test_a_disk_that_fills_up_under_a_mapped_segment(server: Server, small_disk: Path) -> None:
     """No SIGBUS; what finds no block goes to the server from memory, and to the journal when there is room."""
     with start_program(ON_REQUEST, small_disk, env={"STASO_BASE_URL": server.url}) as program:
@@ -118,6 +119,7 @@ def test_a_disk_that_fills_up_under_a_mapped_segment(server: Server, small_disk:
     assert_stored(server, 6000)
 
 
+@pytest.mark.spec("5.journal-mapped")
 def test_a_full_disk_before_the_first_span(server: Server, small_disk: Path) -> None:
     fill(small_disk)
     with start_program(ON_REQUEST, small_disk, env={"STASO_BASE_URL": server.url}) as program:
@@ -127,6 +129,7 @@ def test_a_full_disk_before_the_first_span(server: Server, small_disk: Path) -> 
     assert_stored(server, 2000)
 
 
+@pytest.mark.spec("5.journal-later")
 def test_the_journal_is_used_again_when_the_disk_has_room(server: Server, small_disk: Path) -> None:
     """A disk is full for a moment, the program is killed later: its server was away all the time."""
     with fault_proxy(server) as proxy:
@@ -153,6 +156,7 @@ def limited(limit_bytes: int) -> str:
     return ON_REQUEST.replace("st.init(", limit + "st.init(")
 
 
+@pytest.mark.spec("5.journal-mapped")
 @pytest.mark.parametrize("limit_bytes", [0, 4096, 600_000])
 def test_files_that_cannot_grow(server: Server, home: Path, limit_bytes: int) -> None:
     """Not at all, not beyond a segment's first blocks, not beyond some of its room."""
@@ -164,6 +168,7 @@ def test_files_that_cannot_grow(server: Server, home: Path, limit_bytes: int) ->
     assert_stored(server, 3000)
 
 
+@pytest.mark.spec("5.journal-survives")
 def test_killed_with_files_that_cannot_grow(server: Server, home: Path) -> None:
     """What is in the journal by then is stored, whatever became of the rest."""
     source = limited(300_000).replace("flush_interval=0.01", "flush_interval=60")
@@ -176,6 +181,7 @@ def test_killed_with_files_that_cannot_grow(server: Server, home: Path) -> None:
     assert len(numbers) == len(set(numbers)) >= pending
 
 
+@pytest.mark.spec("5.journal-memory")
 def test_a_program_without_a_descriptor_to_spare(server: Server, home: Path) -> None:
     """Neither a segment can be made nor a connection; when both can, everything arrives."""
     source = """
@@ -214,6 +220,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.spec("5.journal-memory")
 def test_a_read_only_state_directory(server: Server, read_only: Path) -> None:
     """Spans are kept in memory, which is said once, and delivered."""
     with start_program(ON_REQUEST, read_only, env={"STASO_BASE_URL": server.url}) as program:
@@ -227,6 +234,7 @@ def test_a_read_only_state_directory(server: Server, read_only: Path) -> None:
     assert_stored(server, 3000)
 
 
+@pytest.mark.spec("3.queue", "5.journal-memory", "3.report-ok")
 def test_read_only_and_no_server_refuses_what_memory_cannot_hold(read_only: Path) -> None:
     """The program goes on, and the report tells the truth."""
     source = ON_REQUEST.replace("st.init(", "st.init(max_queue_size=1000, ")

@@ -34,6 +34,7 @@ ENDS = {
 }
 
 
+@pytest.mark.spec("5.journal-survives")
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "os._exit", "abort"])
 def test_ten_thousand_spans_right_before_the_end(server: Server, home: Path, end: str) -> None:
     source, code = ENDS[end]
@@ -42,6 +43,7 @@ def test_ten_thousand_spans_right_before_the_end(server: Server, home: Path, end
     assert_stored(server, 10_000)
 
 
+@pytest.mark.spec("5.journal-survives", "3.exit-rest")
 def test_programs_that_end_in_every_way_while_a_server_runs(server: Server, home: Path) -> None:
     for place, (source, code) in enumerate(ENDS.values()):
         run_program(f"{INIT}record({place * 500}, 500)\n{source}\n", home, expect=code)
@@ -49,6 +51,7 @@ def test_programs_that_end_in_every_way_while_a_server_runs(server: Server, home
     assert_stored(server, len(ENDS) * 500)
 
 
+@pytest.mark.spec("5.journal-survives", "3.local-late-server")
 def test_programs_that_end_in_every_way_before_a_server_runs(stopped_server: Server, home: Path) -> None:
     for place, (source, code) in enumerate(ENDS.values()):
         run_program(f"{INIT}record({place * 500}, 500)\n{source}\n", home, expect=code)
@@ -73,6 +76,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.spec("5.journal-survives", "5.journal")
 @pytest.mark.parametrize("after", [1, 7, 40])
 def test_a_program_killed_in_the_middle_loses_nothing_that_had_ended(server: Server, home: Path, after: int) -> None:
     program = start_program(RECORD + WITHOUT_END, home)
@@ -89,6 +93,7 @@ def test_a_program_killed_in_the_middle_loses_nothing_that_had_ended(server: Ser
     assert not missing, f"{len(missing)} of {len(ended) * 100} spans that had ended are missing"
 
 
+@pytest.mark.spec("5.journal-deleted")
 def test_a_clean_end_leaves_nothing_to_pick_up(server: Server, home: Path) -> None:
     """What is delivered is gone from the journal when the program is."""
     run_program(f"{INIT}record(0, 1000)\nassert st.flush(60).ok\n", home)
@@ -97,6 +102,7 @@ def test_a_clean_end_leaves_nothing_to_pick_up(server: Server, home: Path) -> No
     assert server.get("/api/health")["ingest"]["journal_batches"] in (0, "0")
 
 
+@pytest.mark.spec("3.exit")
 def test_what_the_programs_own_exit_handlers_record_is_stored(server: Server, home: Path) -> None:
     """Also of those that were there before `init`, and of threads that are still at work."""
     source = """

@@ -91,6 +91,7 @@ run_inside()
 """
 
 
+@pytest.mark.spec("9.unsupported")
 @pytest.mark.skipif(MODULE is None, reason="this Python makes no sub-interpreters")
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_a_sub_interpreter_records_nothing_and_harms_nothing(server: Server, home: Path, order: str) -> None:
@@ -108,6 +109,7 @@ def test_a_sub_interpreter_records_nothing_and_harms_nothing(server: Server, hom
     assert_stored(server, 400)
 
 
+@pytest.mark.spec("9.unsupported")
 def test_a_missing_native_module_is_no_fault_of_the_programs(home: Path) -> None:
     program = "import sys\nsys.modules['staso._core'] = None\n" + INSIDE
     done = subprocess.run(

@@ -54,6 +54,7 @@ def named(proxy: FaultProxy) -> dict[str, str]:
 PASSING = [500, 503, 429, 408, 302, GARBAGE, WRONG_RECEIPT, NOISE, HANG_UP, LOST_ANSWER, TORN_ANSWER]
 
 
+@pytest.mark.spec("5.retries")
 @pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_a_fault_that_passes_costs_nothing(server: Server, home: Path, fault: Fault) -> None:
     with fault_proxy(server) as proxy:
@@ -81,6 +82,7 @@ FOR_EVER = {
 }
 
 
+@pytest.mark.spec("3.exit-rest", "3.failure-kinds", "5.journal-outage", "5.paused")
 @pytest.mark.parametrize("fault", FOR_EVER, ids=str)
 def test_a_fault_that_lasts_until_the_program_has_ended(server: Server, home: Path, fault: Fault) -> None:
     told = (
@@ -100,6 +102,7 @@ def test_a_fault_that_lasts_until_the_program_has_ended(server: Server, home: Pa
     assert_stored(server, 500)
 
 
+@pytest.mark.spec("5.journal-outage", "5.retries")
 def test_a_server_that_is_away_for_longer_than_every_timeout(server: Server, home: Path) -> None:
     """Nobody listens, then no request is ever answered, then the server behind the gateway is dead."""
     program_source = """
@@ -136,6 +139,7 @@ os._exit(0)
     assert_stored(server, 900)
 
 
+@pytest.mark.spec("5.journal-later")
 def test_programs_too_short_to_take_anything_over_at_leisure_still_do(server: Server, home: Path) -> None:
     """A job that runs a moment at a time, and nothing else on the machine: an outage must not stay for ever."""
     with fault_proxy(server) as proxy:
@@ -159,6 +163,7 @@ assert report.ok, report
 """
 
 
+@pytest.mark.spec("5.retries")
 @pytest.mark.parametrize("way", ["named", "local"])
 def test_a_server_that_dies_in_the_middle(server: Server, home: Path, way: str) -> None:
     with fault_proxy(server) as proxy:
@@ -177,6 +182,7 @@ def test_a_server_that_dies_in_the_middle(server: Server, home: Path, way: str) 
     assert_stored(server, 12_000)
 
 
+@pytest.mark.spec("5.journal-keys")
 def test_what_the_server_took_without_being_heard_is_not_stored_twice(server: Server, home: Path) -> None:
     """Killed between the server's commit and its answer: the next process repeats the batch's key."""
     source = INIT + "record(0, 1000)\nprint('recorded', flush=True)\nsys.stdin.read()\n"
@@ -195,6 +201,7 @@ def test_what_the_server_took_without_being_heard_is_not_stored_twice(server: Se
     assert int(server.get("/api/health")["ingest"]["repeated"]) > 0
 
 
+@pytest.mark.spec("5.split")
 def test_a_server_that_takes_little_at_once_gets_it_in_pieces(server: Server, home: Path) -> None:
     with fault_proxy(server) as proxy:
         proxy.max_body_bytes = 6_000
@@ -213,6 +220,7 @@ def set_aside(home: Path) -> list[dict[str, Any]]:
     return [span for span in spans if not span.get("provisional")]
 
 
+@pytest.mark.spec("5.split", "5.set-aside", "5.one-bad-span")
 def test_one_span_that_is_too_large_costs_no_other(server: Server, home: Path) -> None:
     source = """
 record(0, 200)
@@ -229,6 +237,7 @@ assert (report.delivered, report.failed) == (400, 1), report
     assert [(span["name"], len(span["input"])) for span in set_aside(home)] == [("large", 50_000)]
 
 
+@pytest.mark.spec("5.set-aside")
 def test_what_is_too_large_for_ever_is_kept_for_a_person(server: Server, home: Path) -> None:
     source = "record(0, 100)\nreport = st.flush(60)\nassert report.failed == 100 and not report.ok, report\n"
     with fault_proxy(server) as proxy:
@@ -239,6 +248,7 @@ def test_what_is_too_large_for_ever_is_kept_for_a_person(server: Server, home: P
     assert sorted(span["attributes"]["n"] for span in set_aside(home)) == list(range(100))
 
 
+@pytest.mark.spec("5.journal-keys", "5.retries")
 def test_several_programs_over_a_connection_that_loses_answers(server: Server, home: Path) -> None:
     with fault_proxy(server) as proxy:
         proxy.plan(*[None, LOST_ANSWER, None, TORN_ANSWER, None, HANG_UP] * 5)

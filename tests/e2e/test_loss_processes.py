@@ -65,6 +65,7 @@ for place, pid in enumerate(children):
 """
 
 
+@pytest.mark.spec("4.fork", "4.fork-locks")
 def test_forks_while_threads_record(server: Server, home: Path, tmp_path: Path) -> None:
     run_file(tmp_path, FORKS, home)
     wait_for_empty_journal(home)
@@ -102,6 +103,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.spec("4.fork")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(server: Server, home: Path, tmp_path: Path, method: str) -> None:
     run_file(tmp_path, MULTIPROCESSING, home, method)
@@ -128,6 +130,7 @@ pool.join()
 """
 
 
+@pytest.mark.spec("4.fork")
 def test_a_prefork_pool(server: Server, home: Path, tmp_path: Path) -> None:
     run_file(tmp_path, PREFORK, home)
     wait_for_empty_journal(home)
@@ -154,6 +157,7 @@ def app(environ, start_response):
 )
 
 
+@pytest.mark.spec("4.fork")
 def test_gunicorn_with_preload(server: Server, home: Path, tmp_path: Path) -> None:
     """Workers are forked from a master that has recorded; one is killed, the others end politely."""
     (tmp_path / "application.py").write_text(WEB_APPLICATION)
@@ -183,6 +187,7 @@ def test_gunicorn_with_preload(server: Server, home: Path, tmp_path: Path) -> No
     assert_stored(server, 520)
 
 
+@pytest.mark.spec("5.journal")
 def test_a_burst_of_forty_thousand(server: Server, home: Path) -> None:
     source = """
 st.init()
@@ -197,6 +202,7 @@ assert st.get_client().stats()["journal_evicted"] == 0
     assert (stored_spans(server), ended_spans(server)) == (40_000, 40_000)
 
 
+@pytest.mark.spec("5.journal-later")
 @pytest.mark.parametrize("is_served", [True, False], ids=["with a server", "before a server"])
 def test_programs_that_share_a_state_directory(stopped_server: Server, home: Path, is_served: bool) -> None:
     """At the same time; one is killed, one ends while the others still record."""
@@ -229,6 +235,7 @@ print(outer.trace_id)
 """
 
 
+@pytest.mark.spec("4.traceparent")
 def test_a_subprocess_that_continues_the_trace(server: Server, home: Path) -> None:
     trace_id = run_program(RECORD + TRACEPARENT, home).strip()
     wait_for_empty_journal(home)

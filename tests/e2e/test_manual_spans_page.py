@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from parts import Server, payload, run_program
 
 FIRST_EXAMPLE = """
@@ -49,6 +50,7 @@ stripe = types.SimpleNamespace(charge=charge, error=types.SimpleNamespace(CardEr
 """
 
 
+@pytest.mark.spec("1.page")
 def test_first_example(server: Server, home: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text(BEFORE_FIRST + FIRST_EXAMPLE)
@@ -62,6 +64,7 @@ def test_first_example(server: Server, home: Path, tmp_path: Path) -> None:
     assert span["parent_span_id"] is None
 
 
+@pytest.mark.spec("1.page", "1.record-exc")
 def test_second_example_when_the_card_is_declined(server: Server, home: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text(BEFORE_SECOND + "declined = True\n" + SECOND_EXAMPLE)
@@ -77,6 +80,7 @@ def test_second_example_when_the_card_is_declined(server: Server, home: Path, tm
     assert "raise CardError" in event["attributes"]["exception.stacktrace"]
 
 
+@pytest.mark.spec("1.page")
 def test_second_example_when_it_is_not(server: Server, home: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text(BEFORE_SECOND + "declined = False\n" + SECOND_EXAMPLE)
@@ -88,6 +92,7 @@ def test_second_example_when_it_is_not(server: Server, home: Path, tmp_path: Pat
     assert payload(span["output"]) == {"charge_id": "ch_1"}
 
 
+@pytest.mark.spec("1.input-output", "1.annotate", "1.set-status", "1.leaves")
 def test_methods_of_the_page(server: Server, home: Path) -> None:
     """Input and output changed before the end, an annotation, a forced status, a plain exception."""
     run_program(
@@ -127,6 +132,7 @@ with st.span("parent", kind="AGENT") as s:
     assert (note["span_id"], note["comment"]) == (parent["span_id"], "three of four")
 
 
+@pytest.mark.spec("1.nesting")
 def test_decorators_and_spans_compose(server: Server, home: Path) -> None:
     run_program(
         """
@@ -172,6 +178,7 @@ asyncio.run(traveller(["turin", "trento"]))
     assert {span["agent_name"] for span in spans} == {"traveller"}
 
 
+@pytest.mark.spec("1.input-output")
 def test_a_str_is_shown_as_the_str_it_is(server: Server, home: Path, tmp_path: Path) -> None:
     """`"123"` is text, not the number 123; a dict that holds it is JSON."""
     page = tmp_path / "page.py"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from parts import Server, payload, run_program, start_program, wait_until
 
 # Two spans that stay open, announced with what was known when they began.
@@ -59,6 +60,7 @@ def assert_interrupted(span: dict[str, Any]) -> None:
     assert int(span["end_ns"]) >= int(span["start_ns"])
 
 
+@pytest.mark.spec("5.interrupted", "5.open-head")
 def test_the_spans_of_a_killed_program_are_closed_with_what_they_had(server: Server, home: Path) -> None:
     program = start_agent(server, home)
     (row,) = server.trace_rows()
@@ -77,6 +79,7 @@ def test_the_spans_of_a_killed_program_are_closed_with_what_they_had(server: Ser
     assert again == spans
 
 
+@pytest.mark.spec("5.interrupted")
 def test_a_program_killed_while_no_server_ran_is_closed_by_the_next_one(server: Server, home: Path) -> None:
     program = start_agent(server, home)
     server.kill()
@@ -89,6 +92,7 @@ def test_a_program_killed_while_no_server_ran_is_closed_by_the_next_one(server: 
         assert int(span["end_ns"]) <= died_ns, "dated by the program's life, not by the server's start"
 
 
+@pytest.mark.spec("5.interrupted")
 def test_the_live_stream_tells_of_the_closing(server: Server, home: Path) -> None:
     program = start_agent(server, home)
     (row,) = server.trace_rows()
@@ -101,6 +105,7 @@ def test_the_live_stream_tells_of_the_closing(server: Server, home: Path) -> Non
     wait_until("the closing", lambda: open_count(server) == 0)
 
 
+@pytest.mark.spec("5.interrupted")
 def test_a_dead_process_among_living_ones_closes_only_its_own_spans(server: Server, home: Path) -> None:
     """A parent and its worker process in one trace; the worker is killed, the parent ends in order."""
     source = """
@@ -148,6 +153,7 @@ with st.span("parent", kind="agent"):
     assert (parent["status"], parent["interrupted"]) == ("ok", False)
 
 
+@pytest.mark.spec("5.goodbye", "5.interrupted")
 def test_a_span_that_was_never_ended_is_closed_by_a_clean_exit(server: Server, home: Path) -> None:
     source = """
 import sys
@@ -164,6 +170,7 @@ sys.stdin.readline()
     assert_interrupted(by_name(server)["forgotten"])
 
 
+@pytest.mark.spec("5.goodbye")
 def test_a_goodbye_is_remembered_by_the_next_server(server: Server, home: Path) -> None:
     """What the journal of a process that said goodbye brings late does not come back to life."""
     program = start_agent(server, home)
@@ -190,6 +197,7 @@ def test_a_goodbye_is_remembered_by_the_next_server(server: Server, home: Path) 
     assert (row["state"], row["open_count"]) == ("interrupted", 0)
 
 
+@pytest.mark.spec("5.interrupted", "5.journal-later")
 def test_a_remote_program_that_falls_silent_is_given_up_and_its_own_end_still_wins(
     make_server: Callable[[], Server], home: Path
 ) -> None:

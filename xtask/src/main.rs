@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy | gen | count`.
+//! The project's own chores: `cargo xtask tidy | gen | conformance | count`.
 //!
 //! A chore lives here rather than in a shell script when it has rules worth a test. `tidy` says what
 //! the house looks like, `gen` writes the files that are made from others, `count` adds up what the
@@ -7,6 +7,7 @@
 // A chore talks to the person who called it: printing is what it is for.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod conformance;
 mod count;
 mod generated;
 mod repo;
@@ -21,9 +22,10 @@ use crate::repo::Repo;
 const MENU: &str = "\
 cargo xtask <chore>
 
-  tidy              edges, openings, sizes, words, links: what reads the tree and nothing else
+  tidy              edges, openings, sizes, words, links, conformance: what reads the tree and nothing else
   tidy --generated  that every generated file equals what its command makes now
   gen               write every generated file (the list is xtask/generated.toml)
+  conformance       print the contract's lines beside their tests (docs/reference/conformance.md)
   count <dir>       add up the test reports (JUnit XML, cargo test logs) in a directory
 ";
 
@@ -44,6 +46,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["tidy"] => tidy::run(&Repo::find()?),
         ["tidy", "--generated"] => generated::compare(&Repo::find()?),
         ["gen"] => generated::write(&Repo::find()?),
+        ["conformance"] => conformance::print(&Repo::find()?),
         ["count", dir] => count::run(dir.as_ref()),
         [] | ["help" | "--help" | "-h"] => {
             println!("{MENU}");

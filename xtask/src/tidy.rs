@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::conformance;
 use crate::generated;
 use crate::repo::Repo;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {
     let is_generated = |path: &str| generated.iter().any(|known| known == path);
     let mut findings = edges::check(repo)?;
     findings.extend(absences::check(repo)?);
+    findings.extend(conformance::check(repo)?);
     findings.extend(links::check(repo));
     findings.extend(openings::check(repo, &is_generated));
     findings.extend(sizes::check(repo, &is_generated));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
 import time
 from email.message import Message
@@ -59,6 +60,10 @@ class Receiver:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def serve_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS instead; before the first request."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def take(self, path: str, headers: Message, body: bytes) -> tuple[int, Any]:
         with self._lock:

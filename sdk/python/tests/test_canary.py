@@ -83,7 +83,7 @@ def test_a_redacted_secret_reaches_nothing(
     assert not holds(_wire(record, receiver, redact=[rule]))
 
 
-@pytest.mark.spec("7.redact")
+@pytest.mark.spec("7.redact", "3.session")
 @pytest.mark.parametrize("variable", ["STASO_SESSION_ID", "STASO_AGENT_NAME", "STASO_VCS_BRANCH"])
 def test_what_the_environment_says_is_redacted_too(
     variable: str, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -123,7 +123,7 @@ def test_with_every_category_off_no_content_reaches_anything(
     assert not holds(_wire(PATHS[path], receiver, **_ALL_OFF))
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.names")
 def test_an_open_span_tells_no_content_that_is_off(receiver: Receiver, tmp_path: Path) -> None:
     def record() -> None:
         @st.trace(name=SECRET)
@@ -140,7 +140,7 @@ def test_an_open_span_tells_no_content_that_is_off(receiver: Receiver, tmp_path:
     assert not holds(told)
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.input", "7.errors", "7.told")
 @pytest.mark.parametrize("category", ["request", "system_prompt", "tool_schema", "tool_arguments"])
 def test_each_category_alone(category: str, receiver: Receiver) -> None:
     def record() -> None:
@@ -160,7 +160,7 @@ def test_each_category_alone(category: str, receiver: Receiver) -> None:
     assert all(span["capture"][category] == "suppressed" for span in spans.values())
 
 
-@pytest.mark.spec("7.categories", "3.environment")
+@pytest.mark.spec("7.categories", "3.environment", "7.precedence")
 def test_the_argument_beats_the_category_beats_the_older_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

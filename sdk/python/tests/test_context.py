@@ -20,6 +20,7 @@ def _named(recorded: Recorded, name: str) -> str | None:
     return recorded.named(name).parent_span_id
 
 
+@pytest.mark.spec("4.tasks")
 def test_a_task_that_outlives_its_parent_keeps_it(recorded: Recorded) -> None:
     async def late(released: asyncio.Event) -> None:
         await released.wait()
@@ -40,6 +41,7 @@ def test_a_task_that_outlives_its_parent_keeps_it(recorded: Recorded) -> None:
     assert _named(recorded, "sibling") is None
 
 
+@pytest.mark.spec("4.passed-over")
 def test_a_span_ended_elsewhere_is_passed_over_where_it_was_opened(recorded: Recorded) -> None:
     s = st.start_span("started here")
     worker = threading.Thread(target=s.end)
@@ -50,6 +52,7 @@ def test_a_span_ended_elsewhere_is_passed_over_where_it_was_opened(recorded: Rec
     assert _named(recorded, "after") is None
 
 
+@pytest.mark.spec("4.passed-over")
 def test_a_callback_may_end_a_span(recorded: Recorded) -> None:
     async def run() -> None:
         s = st.start_span("started here")
@@ -63,6 +66,7 @@ def test_a_callback_may_end_a_span(recorded: Recorded) -> None:
     assert _named(recorded, "after") is None
 
 
+@pytest.mark.spec("4.bind")
 def test_threads_start_afresh_unless_bound(recorded: Recorded) -> None:
     def work(name: str) -> None:
         with st.span(name):
@@ -79,6 +83,7 @@ def test_threads_start_afresh_unless_bound(recorded: Recorded) -> None:
     assert _named(recorded, "False") == recorded.named("outer").span_id
 
 
+@pytest.mark.spec("4.threads", "4.threads-aside")
 def test_pools_bind_per_task_and_threads_inherit(recorded: Recorded) -> None:
     patch_threads()
 
@@ -110,6 +115,7 @@ def test_pools_bind_per_task_and_threads_inherit(recorded: Recorded) -> None:
     assert asyncio.run(run()) == recorded.named("two").span_id
 
 
+@pytest.mark.spec("4.conversation")
 def test_conversations(recorded: Recorded) -> None:
     some_id = uuid.uuid4()
     with st.span("outside"), st.conversation(some_id, user_id=7):
@@ -128,6 +134,7 @@ def test_conversations(recorded: Recorded) -> None:
     assert st.current_span() is None
 
 
+@pytest.mark.spec("4.inject-extract", "4.baggage")
 def test_inject_and_extract(recorded: Recorded) -> None:
     headers: dict[str, str] = {}
     st.inject(headers)
@@ -144,6 +151,7 @@ def test_inject_and_extract(recorded: Recorded) -> None:
         assert (s.session_id, s.user_id) == ("c d", "ü")
 
 
+@pytest.mark.spec("4.inject-extract")
 @pytest.mark.parametrize(
     "header",
     [
@@ -161,6 +169,7 @@ def test_a_bad_traceparent_starts_a_new_trace(recorded: Recorded, header: str) -
         assert s.parent_span_id is None
 
 
+@pytest.mark.spec("3.sampled-flag")
 def test_not_sampled_is_honoured(recorded: Recorded) -> None:
     with st.extract({"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-00"}), st.span("x") as s:
         s.metadata["a"] = 1
@@ -171,6 +180,7 @@ def test_not_sampled_is_honoured(recorded: Recorded) -> None:
     assert recorded.spans == []
 
 
+@pytest.mark.spec("4.bare-generator")
 def test_a_bare_span_across_a_yield_never_raises(recorded: Recorded) -> None:
     def body() -> Iterator[int]:
         with st.span("in generator"):
@@ -204,6 +214,7 @@ def test_a_bare_span_across_a_yield_never_raises(recorded: Recorded) -> None:
     assert st.current_span() is None
 
 
+@pytest.mark.spec("4.own-only")
 def test_other_context_variables_stay_where_they_are(recorded: Recorded) -> None:
     mine = contextvars.ContextVar("mine", default="unset")
     patch_threads()

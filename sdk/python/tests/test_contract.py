@@ -74,7 +74,7 @@ current_span start_span aflush bind inject extract testing
 """
 
 
-@pytest.mark.spec("3.names")
+@pytest.mark.spec("3.names", "3.failure-kinds")
 def test_every_name_of_the_contract_is_exported() -> None:
     for name in EXPORTED.split():
         assert name in st.__all__
@@ -96,7 +96,7 @@ def test_the_id_of_an_agent() -> None:
         assert st.generate_agent_id(name) == str(uuid.uuid5(namespace, name))
 
 
-@pytest.mark.spec("3.report", "1.end")
+@pytest.mark.spec("3.report", "1.end", "3.report-ok", "3.config")
 def test_reports_and_settings_are_frozen_values() -> None:
     names = "accepted delivered failed pending rejected timed_out last_failure retryable"
     names += " last_rejection rejection_retryable journalled"
@@ -176,7 +176,7 @@ def test_a_variable_that_cannot_be_meant_is_refused(
         st.init()
 
 
-@pytest.mark.spec("3.local-mode")
+@pytest.mark.spec("3.local-mode", "3.agent-name")
 def test_nothing_leaves_the_machine_unless_a_url_says_so(run_program: Run) -> None:
     done = run_program(
         "import staso as st\nconfig = st.init(api_key='ak_x').config\n"
@@ -186,7 +186,7 @@ def test_nothing_leaves_the_machine_unless_a_url_says_so(run_program: Run) -> No
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.spec("3.remote-mode")
+@pytest.mark.spec("3.remote-mode", "3.remote-http", "3.remote-url")
 def test_remote_mode_wants_a_real_key_and_a_safe_url(monkeypatch: pytest.MonkeyPatch) -> None:
     placeholders = "change-me changeme your-api-key your_api_key replace-me placeholder"
     for key in placeholders.split():
@@ -203,7 +203,7 @@ def test_remote_mode_wants_a_real_key_and_a_safe_url(monkeypatch: pytest.MonkeyP
     st.shutdown(0)
 
 
-@pytest.mark.spec("3.sampling")
+@pytest.mark.spec("3.sampling", "3.sample-rate")
 def test_kept_spans_carry_the_rate_and_their_trace_decides(receiver: Receiver) -> None:
     receiver.capabilities = "values"
     client = st.init(base_url=receiver.url, sample_rate=0.25)
@@ -254,7 +254,7 @@ def test_the_key_is_not_in_the_journal(receiver: Receiver, tmp_path: Path) -> No
     assert all(path.stat().st_mode & 0o777 == 0o700 for path in directories)
 
 
-@pytest.mark.spec("5.journal")
+@pytest.mark.spec("5.journal", "5.journal-memory")
 def test_without_a_place_for_the_journal_memory_does(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -309,7 +309,7 @@ def test_our_additions_wait_for_a_server_that_knows_them(receiver: Receiver) -> 
     assert isinstance(newer["start_ns"], int)
 
 
-@pytest.mark.spec("1.ids", "6.annotate")
+@pytest.mark.spec("1.ids", "6.annotate", "1.ids-forms")
 def test_ids_are_read_in_every_form(recorded: Recorded) -> None:
     with st.span("x") as s:
         pass
@@ -325,14 +325,14 @@ def test_ids_are_read_in_every_form(recorded: Recorded) -> None:
             st.annotate(trace_id=bad, name="n", value=1)
 
 
-@pytest.mark.spec("1.fields")
+@pytest.mark.spec("1.fields", "1.read-only")
 @pytest.mark.parametrize("name", ["trace_id", "span_id", "parent_span_id"])
 def test_ids_cannot_be_assigned(recorded: Recorded, name: str) -> None:
     with st.span("x") as s, pytest.raises(AttributeError):
         setattr(s, name, "1" * 32)
 
 
-@pytest.mark.spec("2.generators")
+@pytest.mark.spec("2.generators", "2.stream-facts")
 def test_a_stream_never_begun_is_no_span_and_a_long_one_is_bounded(recorded: Recorded) -> None:
     @st.trace
     def stream(pieces: int, piece: str) -> Iterator[str]:
@@ -347,7 +347,7 @@ def test_a_stream_never_begun_is_no_span_and_a_long_one_is_bounded(recorded: Rec
     assert 900_000 < len(span.output["result"]) <= 1_100_000
 
 
-@pytest.mark.spec("7.categories")
+@pytest.mark.spec("7.categories", "7.names")
 def test_the_operational_keys_stay(receiver: Receiver) -> None:
     kept = "exception.type code.x tool_name provider response_id stop_reason input_tokens"
     kept += " cache_read_token_count service_tier time_to_first_token vcs.x guard_x staso.x codex.x"
@@ -359,7 +359,7 @@ def test_the_operational_keys_stay(receiver: Receiver) -> None:
     assert set(span["attributes"]) == set(kept.split())
 
 
-@pytest.mark.spec("8.capture")
+@pytest.mark.spec("8.capture", "8.deterministic")
 def test_capture_repeats_itself_on_request_and_touches_nothing(tmp_path: Path) -> None:
     def run() -> list[dict[str, Any]]:
         with testing.capture(deterministic=True) as recorded, st.span("a"), st.span("b") as s:

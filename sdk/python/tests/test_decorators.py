@@ -14,6 +14,15 @@ import staso as st
 from staso.testing import Recorded
 
 
+@pytest.mark.spec(
+    "2.bare-or-called",
+    "2.kind",
+    "2.input",
+    "2.output",
+    "2.metadata",
+    "2.agent-context",
+    "2.options",
+)
 def test_agent_tool_trace(recorded: Recorded) -> None:
     @st.agent(tags=["beta"], metadata={"team": "x"})
     def support(question: str, limit: int = 3) -> None:
@@ -46,6 +55,7 @@ def test_agent_tool_trace(recorded: Recorded) -> None:
     assert "agent_name" not in step.fields
 
 
+@pytest.mark.spec("2.binding")
 def test_arguments_are_bound_as_python_binds_them(recorded: Recorded) -> None:
     @st.tool
     def f(a: int, /, b: int, *rest: int, c: int, d: int = 4, **more: int) -> None: ...
@@ -61,6 +71,7 @@ def test_arguments_are_bound_as_python_binds_them(recorded: Recorded) -> None:
     assert recorded.spans[2].status == "error"
 
 
+@pytest.mark.spec("2.on-entry")
 def test_input_is_captured_on_entry(recorded: Recorded) -> None:
     @st.tool
     def consume(items: list[int]) -> None:
@@ -70,6 +81,7 @@ def test_input_is_captured_on_entry(recorded: Recorded) -> None:
     assert recorded.spans[0].input == {"items": [1, 2]}
 
 
+@pytest.mark.spec("2.callables", "2.binding")
 def test_methods_and_other_callables(recorded: Recorded) -> None:
     class Thing:
         @st.tool
@@ -110,6 +122,7 @@ def test_methods_and_other_callables(recorded: Recorded) -> None:
     assert all("self" not in span.input and "cls" not in span.input for span in recorded.spans)
 
 
+@pytest.mark.spec("2.metadata")
 def test_the_place_told_is_the_authors_not_a_decorators(recorded: Recorded) -> None:
     def plain(x: int) -> int:
         return x
@@ -127,6 +140,7 @@ def test_the_place_told_is_the_authors_not_a_decorators(recorded: Recorded) -> N
         assert place == (__file__, code.co_firstlineno)
 
 
+@pytest.mark.spec("2.capture-off")
 def test_capture_can_be_off(recorded: Recorded) -> None:
     @st.tool(capture_input=False, capture_output=False)
     def secret(password: str) -> str:
@@ -136,6 +150,7 @@ def test_capture_can_be_off(recorded: Recorded) -> None:
     assert "hunter2" not in str(recorded.spans[0].fields)
 
 
+@pytest.mark.spec("2.callables")
 def test_the_function_stays_what_it_was(recorded: Recorded) -> None:
     @st.tool
     def plain(x: int) -> int:
@@ -160,11 +175,13 @@ def test_the_function_stays_what_it_was(recorded: Recorded) -> None:
     assert inspect.isasyncgenfunction(asynchronous)
 
 
+@pytest.mark.spec("5.misuse")
 def test_unknown_kind_is_refused_at_decoration() -> None:
     with pytest.raises(ValueError, match="llm.*custom"):
         st.trace(kind="step")
 
 
+@pytest.mark.spec("2.callables", "1.implied-status")
 def test_async_nesting_and_errors(recorded: Recorded) -> None:
     @st.tool
     async def step(n: int) -> int:
@@ -183,6 +200,7 @@ def test_async_nesting_and_errors(recorded: Recorded) -> None:
     assert sorted(span.status for span in steps) == ["ok", "ok", "ok", "timeout"]
 
 
+@pytest.mark.spec("2.generators", "2.generator-current", "2.stream-facts", "4.generators")
 def test_generator_span_is_current_only_in_its_body(recorded: Recorded) -> None:
     @st.trace
     def words() -> Iterator[str]:
@@ -206,6 +224,7 @@ def test_generator_span_is_current_only_in_its_body(recorded: Recorded) -> None:
     assert recorded.named("consumer a").parent_span_id is None
 
 
+@pytest.mark.spec("2.generators")
 def test_generator_protocol_is_kept(recorded: Recorded) -> None:
     closed = []
 
@@ -242,6 +261,7 @@ def test_generator_protocol_is_kept(recorded: Recorded) -> None:
     assert st.current_span() is None
 
 
+@pytest.mark.spec("2.generators", "2.generator-current")
 def test_async_generator(recorded: Recorded) -> None:
     @st.trace
     async def numbers(n: int) -> AsyncIterator[int]:

@@ -167,6 +167,6 @@ assert len(ids) == 3
 """
 
 
-@pytest.mark.spec("1.ids")
+@pytest.mark.spec("1.ids", "1.ids-random")
 def test_a_seeded_program_neither_repeats_ids_nor_is_disturbed(run_program: Run) -> None:
     _runs_well(run_program, SEEDED)

@@ -245,7 +245,7 @@ def test_a_full_queue_refuses_the_newest_and_says_so(receiver: Receiver) -> None
     assert len(receiver.finished()) == 21
 
 
-@pytest.mark.spec("5.stats", "5.retries")
+@pytest.mark.spec("5.stats", "5.retries", "5.set-aside")
 def test_what_the_server_refuses_for_good_is_set_aside_and_counted(
     receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -263,7 +263,7 @@ def test_what_the_server_refuses_for_good_is_set_aside_and_counted(
     assert len(receiver.finished()) == 2
 
 
-@pytest.mark.spec("5.stats", "7.redact")
+@pytest.mark.spec("5.stats", "7.redact", "7.fails-closed")
 def test_redactions_that_failed_are_counted() -> None:
     def broken(path: tuple[Any, ...], value: Any) -> Any:
         if value == "secret":
@@ -310,7 +310,7 @@ def test_a_span_that_was_announced_is_one_span_in_the_report() -> None:
     assert (report.accepted, report.journalled) == (1, 1)
 
 
-@pytest.mark.spec("5.types")
+@pytest.mark.spec("5.types", "5.user-calls")
 def test_calls_into_the_programs_code_are_bounded_per_span() -> None:
     calls: list[int] = []
 

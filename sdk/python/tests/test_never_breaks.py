@@ -43,7 +43,7 @@ def _assert_unharmed(seen: Seen) -> None:
         assert all(a is b or a == b for a, b in zip(left, expected, strict=True))
 
 
-@pytest.mark.spec("5.never-raises", "5.types", "1.input-output")
+@pytest.mark.spec("5.never-raises", "5.types", "1.input-output", "5.types-lazy")
 @slowly
 @given(recipes)
 @example(every_leaf[0])

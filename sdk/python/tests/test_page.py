@@ -40,6 +40,7 @@ def _stripe(charge: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(charge=charge, error=types.SimpleNamespace(CardError=CardError))
 
 
+@pytest.mark.spec("1.page", "1.signature")
 def test_first_example(recorded: Recorded) -> None:
     exec(FIRST_EXAMPLE, {"query": "where?", "embed": lambda query: [1, 2, 3]})
     (span,) = recorded.spans
@@ -48,6 +49,7 @@ def test_first_example(recorded: Recorded) -> None:
     assert span.end_ns >= span.start_ns
 
 
+@pytest.mark.spec("1.page")
 def test_second_example_when_it_works(recorded: Recorded) -> None:
     stripe = _stripe(lambda _: types.SimpleNamespace(id="ch_1"))
     exec(SECOND_EXAMPLE, {"st": st, "stripe": stripe})
@@ -56,6 +58,7 @@ def test_second_example_when_it_works(recorded: Recorded) -> None:
     assert span.events == []
 
 
+@pytest.mark.spec("1.page", "1.exception-event", "1.record-exc", "1.recorded-once")
 def test_second_example_when_it_fails(recorded: Recorded) -> None:
     def charge(_: object) -> None:
         raise CardError("insufficient funds")
@@ -70,6 +73,7 @@ def test_second_example_when_it_fails(recorded: Recorded) -> None:
     assert "charge" in event["attributes"]["exception.stacktrace"]
 
 
+@pytest.mark.spec("1.kind")
 @pytest.mark.parametrize("kind", ["llm", "tool", "chain", "retriever", "agent", "custom"])
 def test_kinds(recorded: Recorded, kind: str) -> None:
     for spelling in (kind, kind.upper(), kind.title(), st.SpanKind(kind)):
@@ -78,6 +82,7 @@ def test_kinds(recorded: Recorded, kind: str) -> None:
     assert [span.kind for span in recorded.spans] == [kind] * 4
 
 
+@pytest.mark.spec("1.kind", "5.misuse")
 @pytest.mark.parametrize("kind", ["", "LLMs", None, 3, b"llm", "tool\ud800"])
 def test_another_kind_is_refused_by_the_call_itself(recorded: Recorded, kind: object) -> None:
     with pytest.raises(ValueError, match="llm.*tool.*chain.*retriever.*agent.*custom"):
@@ -85,12 +90,14 @@ def test_another_kind_is_refused_by_the_call_itself(recorded: Recorded, kind: ob
     assert recorded.spans == []
 
 
+@pytest.mark.spec("1.kind", "1.signature")
 def test_kind_is_chain_by_default(recorded: Recorded) -> None:
     with st.span("x"):
         pass
     assert recorded.spans[0].kind == "chain"
 
 
+@pytest.mark.spec("1.metadata")
 def test_metadata_is_a_real_dict(recorded: Recorded) -> None:
     with st.span("x") as s:
         assert type(s.metadata) is dict
@@ -101,6 +108,7 @@ def test_metadata_is_a_real_dict(recorded: Recorded) -> None:
     assert recorded.spans[0].metadata == {"a": 1, "b": [1, {"c": None}]}
 
 
+@pytest.mark.spec("1.input-output")
 @pytest.mark.parametrize("value", [{"a": 1}, [1, 2], "text", 3, 2.5, True, None])
 def test_input_and_output_take_any_value(recorded: Recorded, value: object) -> None:
     with st.span("x") as s:
@@ -110,6 +118,7 @@ def test_input_and_output_take_any_value(recorded: Recorded, value: object) -> N
     assert (span.input, span.output) == (value, value)
 
 
+@pytest.mark.spec("1.input-output")
 def test_changes_in_place_before_the_end_count(recorded: Recorded) -> None:
     with st.span("x") as s:
         s.output = {"first": 1}
@@ -120,6 +129,7 @@ def test_changes_in_place_before_the_end_count(recorded: Recorded) -> None:
     assert (span.output, span.input) == ({"first": 1, "second": 2}, ["late"])
 
 
+@pytest.mark.spec("1.leaves")
 def test_exception_is_recorded_and_leaves_unchanged(recorded: Recorded) -> None:
     error = KeyError("k")
     with pytest.raises(KeyError) as caught, st.span("x"):
@@ -130,6 +140,7 @@ def test_exception_is_recorded_and_leaves_unchanged(recorded: Recorded) -> None:
     assert len(span.events) == 1
 
 
+@pytest.mark.spec("1.conditional")
 @pytest.mark.parametrize("leave", ["return", "break", "continue"])
 def test_conditional_use_and_early_leaving(recorded: Recorded, leave: str) -> None:
     def run(flag: bool) -> None:
@@ -148,6 +159,7 @@ def test_conditional_use_and_early_leaving(recorded: Recorded, leave: str) -> No
     assert st.current_span() is None
 
 
+@pytest.mark.spec("1.nesting")
 def test_decorated_functions_open_manual_spans(recorded: Recorded) -> None:
     @st.tool
     def work(x: int) -> int:
@@ -163,6 +175,7 @@ def test_decorated_functions_open_manual_spans(recorded: Recorded) -> None:
     assert {span.trace_id for span in recorded.spans} == {outer.trace_id}
 
 
+@pytest.mark.spec("1.annotate", "6.annotate")
 def test_annotate(recorded: Recorded) -> None:
     with st.span("x") as s:
         s.annotate("quality", value=0.9, comment="good")
@@ -181,6 +194,7 @@ def test_annotate(recorded: Recorded) -> None:
     assert len({annotation["id"] for annotation in recorded.annotations}) == 3
 
 
+@pytest.mark.spec("6.refused", "5.misuse")
 @pytest.mark.parametrize(
     ("value", "data_type"),
     [(True, "numeric"), ("1", "numeric"), (1, "categorical"), (1, "boolean"), (1, "score")],

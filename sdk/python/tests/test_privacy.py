@@ -47,6 +47,7 @@ def _record_canary_everywhere() -> None:
         fill()
 
 
+@pytest.mark.spec("7.redact", "7.rules")
 @pytest.mark.parametrize(
     "redact",
     [
@@ -68,6 +69,7 @@ def test_a_redacted_text_reaches_nothing(receiver: Receiver, tmp_path: Path, red
     assert CANARY.encode() in _everything(tmp_path / "home", receiver)
 
 
+@pytest.mark.spec("7.fails-closed", "5.stats")
 def test_redaction_fails_closed_and_is_counted(receiver: Receiver, tmp_path: Path) -> None:
     def broken(path: tuple[Any, ...], value: Any) -> Any:
         raise RuntimeError
@@ -81,6 +83,7 @@ def test_redaction_fails_closed_and_is_counted(receiver: Receiver, tmp_path: Pat
     assert client.stats()["redactions_failed"] > 10
 
 
+@pytest.mark.spec("7.paths")
 def test_paths_tell_where_a_value_stands() -> None:
     seen = []
 
@@ -95,6 +98,7 @@ def test_paths_tell_where_a_value_stands() -> None:
     assert (("name",), "n") in seen
 
 
+@pytest.mark.spec("7.rules")
 def test_built_in_rules() -> None:
     from staso._internal.redact import redaction
 
@@ -123,6 +127,7 @@ def _fields(kind: str, **off: bool) -> dict[str, Any]:
     return span
 
 
+@pytest.mark.spec("7.categories", "7.told", "7.input", "7.output", "7.errors", "7.names")
 def test_categories_that_are_off() -> None:
     span = _fields("chain", capture_request=False)
     assert span["name"] == "chain span"

@@ -21,6 +21,7 @@ def _leave(error: BaseException, **kwargs: Any) -> None:
         raise error
 
 
+@pytest.mark.spec("1.implied-status", "1.leaves")
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -46,6 +47,7 @@ def test_implied_status(recorded: Recorded, error: BaseException, status: str) -
     assert len(span.events) == 1
 
 
+@pytest.mark.spec("1.set-status", "1.last-call")
 def test_forced_status_and_description_survive(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="v"):
         _leave(ValueError("v"), set_status=("timeout", "took too long"))
@@ -53,12 +55,14 @@ def test_forced_status_and_description_survive(recorded: Recorded) -> None:
     assert (span.status, span.error_message) == ("timeout", "took too long")
 
 
+@pytest.mark.spec("1.forced-message")
 def test_forced_without_description_takes_the_exceptions_message(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="v"):
         _leave(ValueError("v"), set_status=("timeout",))
     assert (recorded.spans[0].status, recorded.spans[0].error_message) == ("timeout", "v")
 
 
+@pytest.mark.spec("1.forced-ok")
 def test_forced_ok_keeps_the_event(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="v"):
         _leave(ValueError("v"), set_status=("ok", "expected"))
@@ -68,6 +72,7 @@ def test_forced_ok_keeps_the_event(recorded: Recorded) -> None:
     assert span.metadata == {"staso.status_description": "expected"}
 
 
+@pytest.mark.spec("1.last-call", "1.record-exc")
 def test_the_last_explicit_call_wins(recorded: Recorded) -> None:
     with st.span("x") as s:
         s.set_status("error", "one")
@@ -80,6 +85,7 @@ def test_the_last_explicit_call_wins(recorded: Recorded) -> None:
     assert (span.status, span.error_message, len(span.events)) == ("ok", None, 1)
 
 
+@pytest.mark.spec("1.set-status", "5.misuse")
 @pytest.mark.parametrize("status", ["", "fine", None, 1, "unset"])
 def test_another_status_is_refused(recorded: Recorded, status: Any) -> None:
     with st.span("x") as s:
@@ -90,6 +96,7 @@ def test_another_status_is_refused(recorded: Recorded, status: Any) -> None:
     assert recorded.spans[0].status == "ok"
 
 
+@pytest.mark.spec("1.recorded-once")
 def test_a_recorded_exception_that_leaves_is_told_once(recorded: Recorded) -> None:
     error = ValueError("v")
     with pytest.raises(ValueError, match="v"):
@@ -97,6 +104,7 @@ def test_a_recorded_exception_that_leaves_is_told_once(recorded: Recorded) -> No
     assert len(recorded.spans[0].events) == 1
 
 
+@pytest.mark.spec("1.stack-once", "1.exception-event")
 def test_the_stack_is_told_once_at_the_innermost(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="v"), st.span("outer"), st.span("inner"):
         raise ValueError("v")
@@ -109,6 +117,7 @@ def test_the_stack_is_told_once_at_the_innermost(recorded: Recorded) -> None:
     }
 
 
+@pytest.mark.spec("1.exception-event", "5.never-raises")
 def test_causes_are_in_the_stack_even_in_a_circle(recorded: Recorded) -> None:
     first, second = ValueError("first"), KeyError("second")
     first.__cause__, second.__cause__ = second, first
@@ -119,6 +128,7 @@ def test_causes_are_in_the_stack_even_in_a_circle(recorded: Recorded) -> None:
     assert stack.index("KeyError: 'second'") < stack.index("ValueError: first")
 
 
+@pytest.mark.spec("5.hostile-values")
 def test_what_no_utf8_can_carry_is_marked_once(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="a"):
         _leave(ValueError("a\ud800b"))
@@ -127,6 +137,7 @@ def test_what_no_utf8_can_carry_is_marked_once(recorded: Recorded) -> None:
     assert span.events[0]["attributes"]["exception.message"] == "a\ufffdb"
 
 
+@pytest.mark.spec("1.fields", "1.model", "1.usage-available")
 def test_fields_go_to_the_wire(recorded: Recorded) -> None:
     with st.span("call", kind="llm") as s:
         assert s.usage_available is False
@@ -151,6 +162,7 @@ def test_fields_go_to_the_wire(recorded: Recorded) -> None:
         assert s.usage_available is None
 
 
+@pytest.mark.spec("1.fields", "5.never-raises")
 def test_odd_field_values_cost_only_themselves(recorded: Recorded) -> None:
     class Odd:
         def __str__(self) -> str:
@@ -177,6 +189,7 @@ def test_odd_field_values_cost_only_themselves(recorded: Recorded) -> None:
     assert recorded.spans[1].name.startswith("<")
 
 
+@pytest.mark.spec("1.ids", "1.ids-random", "1.read-only")
 def test_ids(recorded: Recorded) -> None:
     state = random.getstate()
     with st.span("a") as outer, st.span("b") as inner:
@@ -191,6 +204,7 @@ def test_ids(recorded: Recorded) -> None:
     assert random.getstate() == state
 
 
+@pytest.mark.spec("1.by-hand", "1.current-span", "1.end", "1.end-twice")
 def test_start_and_end_by_hand(recorded: Recorded) -> None:
     s = st.start_span("by hand", kind="tool")
     assert st.current_span() is s
@@ -203,6 +217,7 @@ def test_start_and_end_by_hand(recorded: Recorded) -> None:
     assert recorded.named("child").parent_span_id == s.span_id
 
 
+@pytest.mark.spec("1.by-hand", "1.current-span", "4.passed-over")
 def test_an_end_out_of_order_is_passed_over(recorded: Recorded) -> None:
     outer = st.start_span("outer")
     inner = st.start_span("inner")
@@ -215,6 +230,7 @@ def test_an_end_out_of_order_is_passed_over(recorded: Recorded) -> None:
     assert recorded.named("later").parent_span_id is None
 
 
+@pytest.mark.spec("1.drop")
 def test_drop(recorded: Recorded) -> None:
     with st.span("outer") as outer, st.span("gone") as gone:
         gone.drop()
@@ -225,6 +241,7 @@ def test_drop(recorded: Recorded) -> None:
     assert (dropped["span_id"], dropped["parent_span_id"]) == (gone.span_id, outer.span_id)
 
 
+@pytest.mark.spec("1.repr")
 def test_repr_is_one_helpful_line(recorded: Recorded) -> None:
     s = st.span("x\ny", kind="tool")
     assert "not started" in repr(s)
@@ -235,6 +252,7 @@ def test_repr_is_one_helpful_line(recorded: Recorded) -> None:
     assert "\n" not in repr(s)
 
 
+@pytest.mark.spec("5.nothing-held")
 def test_nothing_is_held_after_the_end(recorded: Recorded) -> None:
     class Big:
         pass
@@ -253,6 +271,7 @@ def test_nothing_is_held_after_the_end(recorded: Recorded) -> None:
     assert s.metadata == {}
 
 
+@pytest.mark.spec("5.nothing-held")
 def test_a_span_in_a_cycle_is_collected(recorded: Recorded) -> None:
     s = st.span("x")
     gone = weakref.ref(s)
@@ -262,6 +281,7 @@ def test_a_span_in_a_cycle_is_collected(recorded: Recorded) -> None:
     assert gone() is None
 
 
+@pytest.mark.spec("1.async-with", "4.conversation")
 def test_async_with(recorded: Recorded) -> None:
     async def run() -> None:
         async with st.span("x") as s, st.conversation("c"):
@@ -276,6 +296,7 @@ def test_async_with(recorded: Recorded) -> None:
     assert recorded.named("y").parent_span_id == recorded.named("x").span_id
 
 
+@pytest.mark.spec("1.end-twice")
 def test_a_span_is_recorded_once_however_often_it_is_entered(recorded: Recorded) -> None:
     s = st.span("x")
     with s, s:

@@ -181,7 +181,7 @@ def test_a_relay_of_overlapping_spans_is_forgotten(run_program: Run) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.spec("4.threads")
+@pytest.mark.spec("4.threads", "4.threads-off")
 @pytest.mark.parametrize("first", ["", "st.init(journal=False)"])
 def test_threads_inherit_only_while_that_is_on(run_program: Run, first: str) -> None:
     program = """

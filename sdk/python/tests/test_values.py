@@ -69,6 +69,7 @@ class Model:
 SOME_ID = uuid.uuid4()
 
 
+@pytest.mark.spec("5.types")
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
@@ -125,12 +126,14 @@ def test_known_types(value: Any, kept: Any) -> None:
         assert got == kept
 
 
+@pytest.mark.spec("5.hostile-values", "5.bounded")
 def test_a_huge_int_is_quick_and_marked() -> None:
     got = _kept(1 << 10_000_000)
     assert got.startswith("0x1000")
     assert "bytes cut" in got
 
 
+@pytest.mark.spec("5.hostile-values")
 def test_cycles_and_depth() -> None:
     cycle: list[Any] = [1]
     cycle.append(cycle)
@@ -146,6 +149,7 @@ def test_cycles_and_depth() -> None:
     assert _kept([shared, shared]) == [[1], [1]]
 
 
+@pytest.mark.spec("5.types")
 def test_no_iterator_is_consumed() -> None:
     generator = (i for i in range(3))
     iterator = iter([1, 2])
@@ -155,6 +159,7 @@ def test_no_iterator_is_consumed() -> None:
     assert [list(generator), list(iterator), list(mapped)] == [[0, 1, 2], [1, 2], ["1"]]
 
 
+@pytest.mark.spec("5.hostile-values", "5.never-raises")
 def test_hostile_objects_cost_only_themselves() -> None:
     class Hostile:
         def __getattribute__(self, name: str) -> Any:
@@ -184,6 +189,7 @@ def test_hostile_objects_cost_only_themselves() -> None:
     assert got[3] == {"good": 1, "bad": "<unreadable: ValueError>"}
 
 
+@pytest.mark.spec("5.never-raises")
 def test_a_keyboard_interrupt_inside_a_repr_is_not_lost() -> None:
     class Slow:
         presses = [True]
@@ -208,6 +214,7 @@ def test_a_keyboard_interrupt_inside_a_repr_is_not_lost() -> None:
     assert recorded.spans[0].input[1] == 1
 
 
+@pytest.mark.spec("5.user-calls")
 def test_many_described_values_are_bounded() -> None:
     calls = []
 
@@ -222,6 +229,7 @@ def test_many_described_values_are_bounded() -> None:
     assert got[-1].endswith("Counted>")
 
 
+@pytest.mark.spec("5.size")
 def test_a_long_string_keeps_head_and_tail() -> None:
     text = "é" * 2_000_000
     got = _kept({"text": text, "after": 1})
@@ -232,11 +240,13 @@ def test_a_long_string_keeps_head_and_tail() -> None:
     assert len(got["text"].encode()) < 1_100_000
 
 
+@pytest.mark.spec("5.span-size")
 def test_a_huge_structure_is_cut_not_dropped() -> None:
     got = _kept({"list": ["x" * 100_000] * 1_000, "after": 1})
     assert "more items" in got["list"][-1]
 
 
+@pytest.mark.spec("5.changed-by-another-thread")
 def test_a_dict_changed_by_another_thread() -> None:
     shared: dict[str, Any] = {str(i): object() for i in range(200)}
     stop = threading.Event()
@@ -304,6 +314,7 @@ _values = some.recursive(
 )
 
 
+@pytest.mark.spec("5.hostile-values", "2.return-value")
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_values)
 def test_any_value_is_recorded(value: Any) -> None:
@@ -321,6 +332,7 @@ def test_any_value_is_recorded(value: Any) -> None:
     assert json.dumps(second.input) == json.dumps(second.output)
 
 
+@pytest.mark.spec("1.input-output")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     some.recursive(
@@ -334,6 +346,7 @@ def test_json_values_read_back_exactly(value: Any) -> None:
     assert json.dumps(_kept(value)) == json.dumps(value)
 
 
+@pytest.mark.spec("1.metadata", "5.hostile-values")
 def test_metadata_keys_of_any_type(recorded: Recorded) -> None:
     with st.span("x") as s:
         s.metadata[1] = 2  # type: ignore[index]

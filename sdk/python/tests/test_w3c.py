@@ -48,7 +48,7 @@ def test_we_call_opentelemetry(recorded: Recorded) -> None:
         assert s.trace_id == client.trace_id
 
 
-@pytest.mark.spec("4.inject-extract", "3.sampling")
+@pytest.mark.spec("4.inject-extract", "3.sampling", "3.sampled-flag")
 def test_the_sampled_flag_crosses_in_both_directions(recorded: Recorded) -> None:
     headers: dict[str, str] = {}
     with _tracer(ALWAYS_OFF).start_as_current_span("client"):
@@ -65,7 +65,7 @@ def test_the_sampled_flag_crosses_in_both_directions(recorded: Recorded) -> None
     assert trace.get_current_span(propagate.extract(ours)).get_span_context().trace_flags.sampled
 
 
-@pytest.mark.spec("4.inject-extract", "4.conversation")
+@pytest.mark.spec("4.inject-extract", "4.conversation", "4.baggage")
 def test_baggage_crosses_in_both_directions(recorded: Recorded) -> None:
     # No space: OpenTelemetry writes one as `+`, which by the standard is a plus, and reads both.
     conversation, user = "a,b;c=d%ü+e", "7"

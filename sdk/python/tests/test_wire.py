@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from receiver import Receiver
 
 import staso as st
 
 
+@pytest.mark.spec("1.input-output")
 def test_a_str_stays_a_str_on_the_wire(receiver: Receiver) -> None:
     st.init(base_url=receiver.url)
     for text in ["123", "true", "null", "", '{"a": 1}', "words"]:
@@ -22,6 +24,7 @@ def test_a_str_stays_a_str_on_the_wire(receiver: Receiver) -> None:
     assert inputs == ["123", "true", "null", "", '{"a": 1}', "words", {"text": "123"}]
 
 
+@pytest.mark.spec("1.usage-available")
 def test_tokens_of_a_model_call_say_that_usage_is_known(receiver: Receiver) -> None:
     st.init(base_url=receiver.url)
     with st.span("known", kind="llm") as s:
@@ -33,6 +36,7 @@ def test_tokens_of_a_model_call_say_that_usage_is_known(receiver: Receiver) -> N
     assert (known["usage_available"], unknown["usage_available"]) == (True, False)
 
 
+@pytest.mark.spec("6.annotate")
 def test_a_number_beyond_64_bits_is_still_a_score(receiver: Receiver) -> None:
     st.init(base_url=receiver.url)
     with st.span("x") as s:
@@ -44,6 +48,7 @@ def test_a_number_beyond_64_bits_is_still_a_score(receiver: Receiver) -> None:
     assert values == {"big": float(2**70), "small": 2**53 + 1}
 
 
+@pytest.mark.spec("5.span-size", "5.size")
 def test_a_span_larger_than_the_limit_is_cut_not_dropped(receiver: Receiver) -> None:
     st.init(base_url=receiver.url, max_span_bytes=20_000, max_value_bytes=1_000)
     branch: list[Any] = [1]
