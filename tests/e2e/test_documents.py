@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def test_bash_block(block: Block, server: Server, home: Path, tmp_path: Path) ->
     run_program("import staso as st\nst.init()\nwith st.span('x'): pass\n", home)
     server.wait_for_spans(1)
     env = environment(home, {"STASO_URL": server.url})
-    env["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
+    # `staso` is the server's command, `python` the interpreter with the wheel.
+    env["PATH"] = os.pathsep.join([str(server_binary().parent), str(Path(sys.executable).parent), env["PATH"]])
     directory = tmp_path / "page"
     directory.mkdir()
     save_files_of(block.page, directory)
@@ -120,6 +122,28 @@ def test_bash_block(block: Block, server: Server, home: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
     assert_printed(block, done.stdout)
+
+
+def test_prefork_command(server: Server, home: Path, tmp_path: Path) -> None:
+    """The web server of the guide, by the command that stands there, on a free port."""
+    save_files_of(ROOT / "docs" / "guides" / "servers.md", tmp_path)
+    command = [sys.executable, "-m", *PREFORK_COMMAND.split(), "--bind", "127.0.0.1:0"]
+    log = tmp_path / "gunicorn.log"
+    with log.open("wb") as out:
+        master = subprocess.Popen(command, cwd=tmp_path, env=environment(home), stdout=out, stderr=out)
+    try:
+        address = wait_until("its address", lambda: re.search(r"Listening at: (http://\S+)", log.read_text()))[1]
+        traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+        headers = {"X-Chat": "chat-1", "traceparent": traceparent}
+        request = urllib.request.Request(f"{address}/hello", headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            assert response.read() == b"/HELLO"
+        span = server.wait_for_span("answer")
+    finally:
+        master.terminate()
+        assert master.wait(60) == 0, log.read_text()
+    assert (span["trace_id"], span["parent_span_id"]) == ("a" * 32, "b" * 16)
+    assert (span["session_id"], span["agent_name"]) == ("chat-1", "answer")
 
 
 @pytest.mark.parametrize("block", of("sh"), ids=str)
