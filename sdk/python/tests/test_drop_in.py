@@ -279,8 +279,8 @@ def test_a_program_that_is_configured_by_its_environment(
         "with staso.span('chat', kind='chain') as s:\n    s.input, s.output = {'q': 1}, {'a': 1}\n"
         "report = staso.shutdown()\n"
         "config, policy = client.config, client.config.capture_policy\n"
-        "print(json.dumps([config.api_key, config.agent_name, config.base_url, config.environment,\n"
-        "    config.workspace_slug, config.debug, policy.request, policy.output, report.ok]))\n",
+        "print(json.dumps([config.api_key, config.agent_name, config.base_url,\n"
+        "    config.environment, config.workspace_slug, config.debug, policy.request, policy.output, report.ok]))\n",
         STASO_API_KEY="ak_env", STASO_AGENT_NAME="env-agent", STASO_BASE_URL=receiver.url,
         STASO_ENVIRONMENT="ci", STASO_WORKSPACE_SLUG="team", STASO_DEBUG="false",
         STASO_SESSION_ID="whole-run", STASO_CAPTURE_MESSAGES="0",
