@@ -280,7 +280,8 @@ def test_a_program_that_is_configured_by_its_environment(
         "report = staso.shutdown()\n"
         "config, policy = client.config, client.config.capture_policy\n"
         "print(json.dumps([config.api_key, config.agent_name, config.base_url,\n"
-        "    config.environment, config.workspace_slug, config.debug, policy.request, policy.output, report.ok]))\n",
+        "    config.environment, config.workspace_slug, config.debug,\n"
+        "    policy.request, policy.output, report.ok]))\n",
         STASO_API_KEY="ak_env", STASO_AGENT_NAME="env-agent", STASO_BASE_URL=receiver.url,
         STASO_ENVIRONMENT="ci", STASO_WORKSPACE_SLUG="team", STASO_DEBUG="false",
         STASO_SESSION_ID="whole-run", STASO_CAPTURE_MESSAGES="0",
