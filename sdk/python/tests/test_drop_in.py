@@ -161,7 +161,7 @@ class Desk:
         return await self.phrase(f"order {order['id']}")
 
 
-@pytest.mark.spec("2.input", "2.output", "2.metadata", "2.context")
+@pytest.mark.spec("2.input", "2.output", "2.metadata", "2.agent-context")
 def test_a_program_of_decorators(recorded: Recorded) -> None:
     assert asyncio.run(Desk().answer("where?")) == "Order 7"
     desk, find, pay, phrase = (recorded.named(n) for n in ("desk", "find-order", "pay", "phrase"))
