@@ -9,7 +9,7 @@ use crate::field::{Field, Fields};
 use crate::host::{Described, Object};
 use crate::template::Template;
 
-/// The most exceptions of children that a span remembers as told.
+/// The most exceptions that a span remembers of its own, and of its children.
 const TOLD_KEPT: usize = 16;
 
 /// One recorded exception.
@@ -44,9 +44,9 @@ pub struct Held<O> {
     /// The status the program asked for; the last word wins.
     pub(crate) forced: Option<SpanStatus>,
     pub(crate) events: Vec<Event>,
-    /// The exception that was recorded last, here: it is not recorded twice.
-    recorded: Option<O>,
-    /// Those whose stack is told, here or in a child.
+    /// The exceptions that the program recorded here: none is recorded twice.
+    recorded: Vec<O>,
+    /// Those whose stack is told in a child.
     told: Vec<O>,
 }
 
@@ -65,7 +65,7 @@ impl<O> Default for Held<O> {
             fields: None,
             forced: None,
             events: Vec::new(),
-            recorded: None,
+            recorded: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -106,33 +106,29 @@ impl<O: Object> Held<O> {
 
     /// Whether the stack of `raised` is told already, in this span or in a child of it.
     pub fn has_told(&self, raised: &O) -> bool {
-        self.told.iter().chain(&self.recorded).any(|told| told.address() == raised.address())
+        is_among(&self.told, raised) || is_among(&self.recorded, raised)
     }
 
     /// Remembers that a child told the stack of `raised`; answers what is forgotten for it.
     pub fn child_told(&mut self, raised: O) -> Option<O> {
-        let forgotten = (self.told.len() >= TOLD_KEPT).then(|| self.told.remove(0));
-        self.told.push(raised);
-        forgotten
+        remember(&mut self.told, raised)
     }
 
-    /// The program records an exception itself: it is what went wrong.
+    /// The program records an exception itself: it is what went wrong. Answers what is forgotten for it.
     pub fn record(&mut self, raised: O, told: Described, time_ns: i64) -> [Option<O>; 2] {
         self.exception_message = Some(told.message.clone());
         self.events.push(Event { time_ns, told });
-        let recorded = self.recorded.replace(raised);
-        let forgotten = recorded.and_then(|recorded| self.child_told(recorded));
-        [forgotten, self.description.take()]
+        [remember(&mut self.recorded, raised), self.description.take()]
     }
 
-    /// An exception leaves the block: recorded, unless it was the last that the program recorded.
+    /// An exception leaves the block: recorded, unless the program recorded that very one.
     pub(crate) fn leaves(
         &mut self,
         raised: &O,
         time_ns: i64,
         describe: impl FnOnce(&O, bool) -> Described,
     ) {
-        if self.recorded.as_ref().is_some_and(|recorded| recorded.address() == raised.address()) {
+        if is_among(&self.recorded, raised) {
             return;
         }
         let told = describe(raised, !self.has_told(raised));
@@ -142,11 +138,22 @@ impl<O: Object> Held<O> {
 
     /// Every object, for those who look for cycles.
     pub fn objects(&self) -> impl Iterator<Item = &O> {
-        [&self.metadata, &self.input, &self.output, &self.description, &self.recorded]
+        [&self.metadata, &self.input, &self.output, &self.description]
             .into_iter()
             .flatten()
+            .chain(&self.recorded)
             .chain(&self.told)
             .chain(self.fields.iter().flat_map(|fields| fields.iter()))
             .chain(self.annotations.iter().flat_map(Annotation::objects))
     }
+}
+
+fn is_among<O: Object>(known: &[O], raised: &O) -> bool {
+    known.iter().any(|known| known.address() == raised.address())
+}
+
+fn remember<O>(known: &mut Vec<O>, raised: O) -> Option<O> {
+    let forgotten = (known.len() >= TOLD_KEPT).then(|| known.remove(0));
+    known.push(raised);
+    forgotten
 }

@@ -104,6 +104,17 @@ def test_a_recorded_exception_that_leaves_is_told_once(recorded: Recorded) -> No
     assert len(recorded.spans[0].events) == 1
 
 
+@pytest.mark.spec("1.recorded-once")
+def test_an_exception_recorded_before_another_is_told_once(recorded: Recorded) -> None:
+    first, second = ValueError("first"), KeyError("second")
+    with pytest.raises(ValueError, match="first"), st.span("x") as s:
+        s.record_exception(first)
+        s.record_exception(second)
+        raise first
+    types = [event["attributes"]["exception.type"] for event in recorded.spans[0].events]
+    assert types == ["ValueError", "KeyError"]
+
+
 @pytest.mark.spec("1.stack-once", "1.exception-event")
 def test_the_stack_is_told_once_at_the_innermost(recorded: Recorded) -> None:
     with pytest.raises(ValueError, match="v"), st.span("outer"), st.span("inner"):
