@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import signal
@@ -203,6 +204,33 @@ def test_only_the_same_key_takes_a_segment_over(receiver: Receiver, run_program:
     with st.span("again"):
         pass
     assert {span["name"] for span in receiver.wait_for(5)} == {"one", "other", "again"}
+
+
+@pytest.mark.spec("3.other-user", "3.server-json")
+@pytest.mark.parametrize("flaw", ["none", "dead", "of another user"])
+def test_only_the_users_own_living_server_counts(
+    receiver: Receiver, tmp_path: Path, flaw: str
+) -> None:
+    receiver.capabilities = "values"
+    announcement = tmp_path / "home" / "server.json"
+    announcement.parent.mkdir(mode=0o700)
+    told = {"url": receiver.url, "pid": os.getpid(), "token": "t", "started_ns": 1}
+    if flaw == "dead":
+        told["pid"] = (ended := subprocess.Popen(["true"])).pid
+        ended.wait()
+    announcement.write_text(json.dumps({**told, "capabilities": ["values"]}))
+    if flaw == "of another user":
+        try:
+            os.chown(announcement, os.getuid() + 4321, -1)
+        except OSError as error:
+            pytest.skip(f"a file cannot be given away here: {error}")
+    st.init(flush_interval=0.01)
+    with st.span("x"):
+        pass
+    report = st.flush(10)
+    assert report.ok
+    assert (report.delivered, report.journalled) == ((1, 0) if flaw == "none" else (0, 1))
+    assert len(receiver.finished()) == report.delivered
 
 
 @pytest.mark.spec("5.journal-stats")
