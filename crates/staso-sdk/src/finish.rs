@@ -123,7 +123,7 @@ impl<O: Object> Ended<O> {
         word(out, status.as_str());
         out.extend_from_slice(recorder.stamp());
         let held = self.held.as_deref();
-        write_fields(host, own, held, kind);
+        write_fields(host, recorder, own, held, kind);
         write_attributes(host, recorder, own.parent_id.is_none(), held, status);
         if let Some(held) = held {
             if capture.allows_all() {
@@ -135,9 +135,16 @@ impl<O: Object> Ended<O> {
             }
             if capture.tells_input(kind) {
                 match (&held.captured, &held.input) {
-                    (Some(json), _) => {
+                    (Some((under, json)), _) if recorder.trusts(under) => {
                         let out = &mut host.pen().out;
                         record::write_payload(out, "input", |out| out.extend_from_slice(json));
+                    }
+                    // Its redaction never saw these arguments, and they are not there any more.
+                    (Some(_), _) => {
+                        recorder.fail_redaction();
+                        let marker = b"\"[redaction failed]\"";
+                        let out = &mut host.pen().out;
+                        record::write_payload(out, "input", |out| out.extend_from_slice(marker));
                     }
                     (None, Some(input)) => write_payload(host, "input", input),
                     (None, None) => {}
@@ -159,13 +166,14 @@ fn write_payload<H: Host>(host: &mut H, name: &'static str, object: &H::Object) 
 /// some, or each has to pass a redaction.
 fn write_fields<H: Host>(
     host: &mut H,
+    recorder: &Recorder,
     own: &Identity,
     held: Option<&Held<H::Object>>,
     kind: SpanKind,
 ) {
     let context = host.context();
     let fields = held.and_then(|held| held.fields.as_deref());
-    if fields.is_none() && !own.recorder.is_redacting() {
+    if fields.is_none() && !recorder.is_redacting() {
         host.pen().raw(own.surroundings.json());
     } else {
         for &field in &Field::ALL[..Field::TEXTS] {
@@ -216,8 +224,7 @@ fn write_attributes<H: Host>(
                 host.members("metadata", &template.attributes, tells, &mut is_first);
             }
             (None, Some(template)) => {
-                let json = template.attributes_json(host);
-                host.pen().members(json, &mut is_first);
+                template.write_attributes(host, &mut is_first);
             }
             (None, None) => {}
         }
@@ -254,6 +261,13 @@ fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus
 fn write_events<H: Host>(host: &mut H, held: &Held<H::Object>) {
     for (at, event) in held.events.iter().enumerate() {
         host.pen().raw(if at == 0 { b",\"events\":[" } else { b"," });
+        if host.pen().is_full() {
+            let left = held.events.len() - at;
+            host.pen().raw(b"{\"name\":\"exception\",\"attributes\":{\"exception.message\":");
+            host.pen().marker(&format!("<span too large: {left} more events>"));
+            host.pen().raw(b"}}");
+            break;
+        }
         host.pen().raw(b"{\"name\":\"exception\",\"time_ns\":");
         host.pen().int(event.time_ns);
         let told = [

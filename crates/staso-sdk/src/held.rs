@@ -7,6 +7,7 @@ use staso_model::SpanStatus;
 use crate::annotation::Annotation;
 use crate::field::{Field, Fields};
 use crate::host::{Described, Object};
+use crate::recorder::Recorder;
 use crate::template::Template;
 
 /// The most exceptions that a span remembers of its own, and of its children.
@@ -19,6 +20,9 @@ pub(crate) struct Event {
     pub(crate) told: Described,
 }
 
+/// Arguments as JSON, and the recorder whose policy and redaction they passed.
+pub type Captured = (&'static Recorder, Arc<[u8]>);
+
 /// What the program put into a span.
 #[derive(Debug)]
 pub struct Held<O> {
@@ -28,8 +32,8 @@ pub struct Held<O> {
     pub input: Option<O>,
     /// What came out.
     pub output: Option<O>,
-    /// A decorated function's arguments, serialised when it was entered.
-    pub captured: Option<Arc<[u8]>>,
+    /// A decorated function's arguments, serialised when it was entered under this recorder.
+    pub captured: Option<Captured>,
     /// What the decorator prepared.
     pub template: Option<Arc<Template<O>>>,
     /// What the program said went wrong, or (where that is about an `ok`) why all is well.
@@ -75,7 +79,7 @@ impl<O: Object> Held<O> {
     /// What a decorated function's span holds from the start: what the decorator prepared, and the
     /// arguments as JSON.
     #[must_use]
-    pub fn planned(template: Arc<Template<O>>, captured: Option<Arc<[u8]>>) -> Self {
+    pub fn planned(template: Arc<Template<O>>, captured: Option<Captured>) -> Self {
         Self { template: Some(template), captured, ..Self::default() }
     }
 
@@ -90,7 +94,7 @@ impl<O: Object> Held<O> {
     }
 
     /// Sets what went in, which the arguments make way for; answers what it replaces.
-    pub fn set_input(&mut self, value: O) -> (Option<O>, Option<Arc<[u8]>>) {
+    pub fn set_input(&mut self, value: O) -> (Option<O>, Option<Captured>) {
         (self.input.replace(value), self.captured.take())
     }
 

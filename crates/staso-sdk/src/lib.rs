@@ -47,7 +47,7 @@ pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Over
 pub use destination::Destination;
 pub use field::{Field, Fields};
 pub use fork::process_generation;
-pub use held::Held;
+pub use held::{Captured, Held};
 pub use host::{Described, Host, Object};
 pub use life::{Ended, Identity, Life, Phase, Place, ToldHead};
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};

@@ -204,6 +204,9 @@ impl<O: Object> Life<O> {
         };
         if let Some(client) = recorder.client().filter(|_| place.is_kept) {
             let captured = self.held.as_ref().and_then(|held| held.captured.clone());
+            let captured = captured.filter(|_| recorder.capture.tells_input(self.kind));
+            let captured =
+                captured.and_then(|(under, json)| recorder.trusts(under).then_some(json));
             let head = identity.head(context.text(&self.name), self.kind, captured, told);
             identity.token = client.open_span(head, start_mono_ns);
         }

@@ -72,7 +72,7 @@ impl Pen {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         IN_USE.set(IN_USE.get() + 1);
-        let Kept { out, above } = KEPT.take();
+        let Kept { out, above } = KEPT.try_with(Cell::take).unwrap_or_default();
         Self { out, limits, above, calls_left: CALLS_PER_SPAN }
     }
 
@@ -257,7 +257,8 @@ impl Drop for Pen {
             self.out.clear();
             self.above.clear();
             let (out, above) = (std::mem::take(&mut self.out), std::mem::take(&mut self.above));
-            KEPT.set(Kept { out, above });
+            // At the end of a thread there may be nobody to give it back to.
+            let _ = KEPT.try_with(|kept| kept.set(Kept { out, above }));
         }
     }
 }

@@ -22,15 +22,16 @@ impl<O> Template<O> {
         Self { attributes, attributes_json: OnceLock::new(), agent }
     }
 
-    /// The metadata as the inside of a JSON object, written once.
-    pub(crate) fn attributes_json<H: Host<Object = O>>(&self, host: &mut H) -> &[u8] {
+    /// Writes the metadata as the inside of a JSON object. What one span wrote whole, the others copy.
+    pub(crate) fn write_attributes<H: Host<Object = O>>(&self, host: &mut H, is_first: &mut bool) {
         if let Some(json) = self.attributes_json.get() {
-            return json;
+            return host.pen().members(json, is_first);
         }
-        let start = host.pen().out.len();
-        host.members("metadata", &self.attributes, None, &mut true);
-        let json = host.pen().out.split_off(start).into_boxed_slice();
-        self.attributes_json.get_or_init(|| json)
+        let (start, begins) = (host.pen().out.len(), *is_first);
+        host.members("metadata", &self.attributes, None, is_first);
+        if begins && !host.pen().is_full() {
+            let _ = self.attributes_json.set(host.pen().out[start..].into());
+        }
     }
 
     /// What nested spans belong to: an agent puts itself in the place of the one outside.

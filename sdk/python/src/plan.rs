@@ -56,7 +56,7 @@ impl Plan {
         let tells_input =
             |recorder: &&Recorder| self.captures_input && recorder.capture.tells_input(self.kind);
         let recorder = recorder::in_force().filter(tells_input);
-        let captured = recorder.map(|recorder| self.capture(recorder, args, kwargs));
+        let captured = recorder.map(|recorder| (recorder, self.capture(recorder, args, kwargs)));
         let payload = Payload::planned(Arc::clone(&self.template), captured);
         Span::new(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
     }

@@ -52,7 +52,6 @@ impl Held {
 
 impl<'py> Walker<'py> {
     /// A walker for one record of `recorder`.
-    #[inline]
     pub(crate) fn new(py: Python<'py>, recorder: &'static Recorder) -> Self {
         let (pen, redaction) = (Pen::new(recorder.limits), recorder.redaction());
         Self { py, pen, recorder, redaction, path: Vec::new() }
@@ -301,7 +300,6 @@ impl<'py> Host for Walker<'py> {
         Interpreter(self.py)
     }
 
-    #[inline]
     fn pen(&mut self) -> &mut Pen {
         &mut self.pen
     }
@@ -377,13 +375,14 @@ fn give_back() {
 
 /// A value as text: a str as it is, anything else by `str()`, or its type where that raises.
 pub(crate) fn name_text<'py>(value: &Bound<'py, PyAny>) -> Bound<'py, PyString> {
-    if let Ok(text) = value.cast::<PyString>() {
-        return text.clone();
-    }
-    value.str().unwrap_or_else(|error| {
-        note_interrupt(value.py(), &error);
-        PyString::new(value.py(), &format!("<{}>", type_name(value)))
-    })
+    let text = value.cast::<PyString>().cloned().unwrap_or_else(|_| {
+        value.str().unwrap_or_else(|error| {
+            note_interrupt(value.py(), &error);
+            PyString::new(value.py(), &format!("<{}>", type_name(value)))
+        })
+    });
+    // Read under a lock later: of what is no UTF-8, that would make Python objects, and so run anything.
+    if text.to_str().is_ok() { text } else { PyString::new(value.py(), &text.to_string_lossy()) }
 }
 
 /// The name of a value's real type, which no `__class__` of its own can disguise.

@@ -326,3 +326,13 @@ def test_calls_into_the_programs_code_are_bounded_per_span() -> None:
     (span,) = recorded.spans
     assert len(calls) <= 2000
     assert len(span.input) == len(span.output) == len(span.metadata["m"]) == 3000
+
+
+@pytest.mark.spec("5.size")
+def test_many_huge_exceptions_cut_the_record_not_the_span() -> None:
+    with testing.capture() as recorded, st.span("x") as s:
+        for _ in range(40):
+            s.record_exception(ValueError("m" * 1_000_000))
+    (span,) = recorded.spans
+    assert "more events" in span.events[-1]["attributes"]["exception.message"]
+    assert len(json.dumps(span.fields)) < 20 << 20

@@ -10,6 +10,7 @@ import pytest
 from hostile_classes import HostileStr, RaisingClass, Reprs, SaysStr
 
 import staso as st
+from staso import testing
 from staso.testing import Recorded
 
 
@@ -124,3 +125,25 @@ def test_ids_of_a_conversation_may_be_anything(recorded: Recorded) -> None:
             assert "traceparent" in headers
     assert len(recorded.spans) == 5
     assert recorded.spans[0].fields["session_id"] == "\ufffd"
+
+
+@pytest.mark.spec("5.never-raises")
+def test_a_name_that_is_no_utf8_may_be_collected_into() -> None:
+    """Finalizers run wherever Python makes an object: none of them waits for a span that begins."""
+
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            with st.span("cleanup"):
+                pass
+
+    with testing.capture() as recorded:
+        for _ in range(3_000):
+            Circle()
+            with st.span("\ud800x"):
+                pass
+    names = {span.name for span in recorded.spans}
+    assert names >= {"cleanup"}
+    assert sum(span.name != "cleanup" for span in recorded.spans) == 3_000

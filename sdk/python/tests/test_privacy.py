@@ -147,3 +147,24 @@ def test_categories_that_are_off() -> None:
     assert _fields("chain", capture_output=False).get("output") in (None, "", {})
     assert _fields("chain")["input"] == {"i": 1}
     assert _fields("chain")["error_message"] == "why"
+
+
+@pytest.mark.spec("7.redact")
+def test_a_redaction_that_comes_while_a_span_is_open_sees_all_of_it(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    def redact(path: tuple[Any, ...], value: Any) -> Any:
+        return value.replace(CANARY, "") if isinstance(value, str) else value
+
+    @st.tool
+    def call(argument: str) -> str:
+        st.init(base_url=receiver.url, api_key="k", capture_git=False, redact=redact)
+        return argument
+
+    st.init(base_url=receiver.url, api_key="k", capture_git=False)
+    with st.conversation(f"c {CANARY}", user_id=CANARY):
+        call(CANARY)
+    assert st.flush(10).ok
+    assert CANARY.encode() not in _everything(tmp_path / "home", receiver)
+    (span,) = receiver.spans
+    assert span["input"] == "[redaction failed]"

@@ -169,7 +169,8 @@ impl World {
 
     /// A decorated function is entered.
     pub(crate) fn call(&self, name: &str, template: &Arc<Template<Obj>>, arguments: &str) -> Obj {
-        let held = Held::planned(Arc::clone(template), Some(arguments.as_bytes().into()));
+        let captured = staso_sdk::recorder::in_force().map(|r| (r, arguments.as_bytes().into()));
+        let held = Held::planned(Arc::clone(template), captured);
         self.open_as(name, SpanKind::Tool, Some(held))
     }
 
