@@ -12,7 +12,7 @@ use crate::toy::World;
 /// Not a test of its own: forking is safe only where no other test runs, so the next one starts
 /// this in a fresh program.
 #[test]
-#[ignore = "run by the test that follows"]
+#[ignore = "a forking role: the test after it runs it in a process of its own"]
 fn role_fork_and_record() {
     let Ok(url) = std::env::var("STASO_SDK_TEST_URL") else { return };
     let home = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn role_fork_and_record() {
 
 /// Not a test of its own, as the one above.
 #[test]
-#[ignore = "run by the test that follows"]
+#[ignore = "a forking role: the test after it runs it in a process of its own"]
 fn role_end_in_the_child() {
     let Ok(url) = std::env::var("STASO_SDK_TEST_URL") else { return };
     let home = tempfile::tempdir().unwrap();
