@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use staso_journal::RecordKind;
+use staso_journal::{RecordKind, SpanFront};
 use staso_model::{SpanKind, SpanStatus};
 
 use crate::field::Field;
@@ -16,10 +16,9 @@ use crate::host::{Host, Object};
 use crate::json::{write_bool, write_i64, write_str};
 use crate::life::{Ended, Identity, ToldHead};
 use crate::nesting::Context;
+use crate::pen::{bounded, with_buffer};
 use crate::policy::is_operational;
-use crate::record::{
-    self, SpanContext, Surroundings, key, mark_text, word, write_identity, write_times,
-};
+use crate::record::{self, Around, Entry, SpanContext, Surroundings, key, mark_text, word};
 use crate::recorder::Recorder;
 use crate::report::{Enqueued, FailureKind};
 
@@ -31,39 +30,90 @@ impl<O: Object> Ended<O> {
     }
 
     /// The exception that left the block: recorded, unless the program recorded that very one.
-    pub fn leaves_with<H: Host<Object = O>>(
-        &mut self,
-        host: &mut H,
-        raised: &O,
-        implied: SpanStatus,
-    ) {
+    pub fn leaves_with<H: Host<Object = O>>(&mut self, host: &mut H, raised: &O) {
         let held = self.held.get_or_insert_default();
         held.leaves(raised, self.end_ns, |raised, with_stack| host.describe(raised, with_stack));
-        self.implied = Some(implied);
     }
 
-    /// How it ended: as the program said, else as the exception implies, else well.
-    #[must_use]
-    pub fn status(&self) -> SpanStatus {
-        let forced = self.held.as_ref().and_then(|held| held.forced);
-        forced.or(self.implied).unwrap_or(SpanStatus::Ok)
+    /// Whether there is nothing of the program's to be read for its record but its name.
+    #[inline]
+    pub(crate) fn is_plain(&self, recorder: &Recorder) -> bool {
+        self.held.is_none() && !recorder.is_redacting()
+    }
+
+    /// As [`Ended::record`], for a span that is plain. `name` is the program's name for it.
+    #[inline]
+    pub(crate) fn record_plain(&self, recorder: &'static Recorder, name: Cow<'_, str>) -> Enqueued {
+        self.hand_over(recorder, |own| {
+            let name = recorder.capture.told_name(name, self.kind);
+            let name = bounded(name, recorder.limits.value_bytes);
+            with_buffer(|out| {
+                self.write_head(out, &name);
+                let is_at_home = recorder.is_home(&own.surroundings);
+                if !is_at_home {
+                    out.extend_from_slice(own.surroundings.json());
+                }
+                if self.kind == SpanKind::Llm {
+                    key(out, Field::UsageAvailable.as_str());
+                    write_bool(out, false);
+                }
+                let attributes = recorder.root_attributes();
+                if own.parent_id.is_none() && !attributes.is_empty() {
+                    out.extend_from_slice(b",\"attributes\":{");
+                    out.extend_from_slice(attributes);
+                    out.push(b'}');
+                }
+                recorder.append(&self.entry(own, is_at_home, out))
+            })
+        })
     }
 
     /// Writes and hands over its record, then its annotations. `name` is the program's name for it.
-    #[inline]
     pub fn record<H: Host<Object = O>>(
         &self,
         host: &mut H,
         recorder: &'static Recorder,
         name: Cow<'_, str>,
     ) -> Enqueued {
+        self.hand_over(recorder, |own| {
+            let held = self.held.as_deref();
+            let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
+            let out = &mut host.pen().out;
+            out.clear();
+            let answer = if held.is_some_and(|held| held.is_dropped) {
+                let parent_id = own.parent_id.as_ref();
+                record::write_dropped(out, span_id, parent_id, own.start_ns, self.end_ns);
+                recorder.append(&Entry::whole(RecordKind::Span, trace_id, span_id, out))
+            } else {
+                let fields = held.and_then(|held| held.fields.as_deref());
+                let is_at_home = fields.is_none() && recorder.is_home(&own.surroundings);
+                self.write(host, recorder, own, is_at_home, name);
+                recorder.append(&self.entry(own, is_at_home, &host.pen().out))
+            };
+            for annotation in held.iter().flat_map(|held| &held.annotations) {
+                annotation.record(host, recorder, trace_id, Some(span_id));
+            }
+            answer
+        })
+    }
+
+    /// Hands over what `write` makes, where this process and this trace record; takes it out of the open spans.
+    #[inline]
+    fn hand_over(
+        &self,
+        recorder: &'static Recorder,
+        write: impl FnOnce(&Identity) -> Enqueued,
+    ) -> Enqueued {
         let Some(own) = &self.identity else { return Enqueued::refused(FailureKind::Disabled) };
         let answer = if own.generation != process_generation() {
             recorder.refuse_in_child()
-        } else if own.place.is_kept {
-            self.hand_over(host, recorder, own, name)
-        } else {
+        } else if !own.place.is_kept {
             Enqueued::ACCEPTED
+        } else if recorder.client().is_some_and(|client| !client.is_open()) {
+            // It is refused: nothing need be read.
+            recorder.append(&self.entry(own, false, b""))
+        } else {
+            write(own)
         };
         if let Some(client) = own.recorder.client() {
             client.close_span(own.token);
@@ -71,32 +121,32 @@ impl<O: Object> Ended<O> {
         answer
     }
 
-    fn hand_over<H: Host<Object = O>>(
-        &self,
-        host: &mut H,
-        recorder: &'static Recorder,
-        own: &Identity,
-        name: Cow<'_, str>,
-    ) -> Enqueued {
-        let held = self.held.as_deref();
-        let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
-        if recorder.client().is_some_and(|client| !client.is_open()) {
-            // It is refused: nothing need be read.
-            return recorder.append(RecordKind::Span, trace_id, span_id, b"");
+    #[inline]
+    fn entry<'e>(&self, own: &'e Identity, is_at_home: bool, members: &'e [u8]) -> Entry<'e> {
+        let front = SpanFront {
+            start_ns: own.start_ns,
+            end_ns: self.end_ns,
+            parent_id: own.parent_id,
+            is_at_home,
+        };
+        Entry {
+            kind: RecordKind::Span,
+            trace_id: &own.place.trace_id,
+            span_id: &own.place.span_id,
+            front: Some(front),
+            json: members,
         }
-        let out = &mut host.pen().out;
-        out.clear();
-        if held.is_some_and(|held| held.is_dropped) {
-            let parent_id = own.parent_id.as_ref();
-            record::write_dropped(out, span_id, parent_id, own.start_ns, self.end_ns);
-        } else {
-            self.write(host, recorder, own, name);
-        }
-        let answer = recorder.append(RecordKind::Span, trace_id, span_id, &host.pen().out);
-        for annotation in held.iter().flat_map(|held| &held.annotations) {
-            annotation.record(host, recorder, trace_id, Some(span_id));
-        }
-        answer
+    }
+
+    /// The members that every span has.
+    #[inline]
+    fn write_head(&self, out: &mut Vec<u8>, name: &str) {
+        out.extend_from_slice(b"\"name\":");
+        write_str(out, name);
+        out.extend_from_slice(b",\"kind\":");
+        word(out, self.kind.as_str());
+        out.extend_from_slice(b",\"status\":");
+        word(out, self.status.as_str());
     }
 
     fn write<H: Host<Object = O>>(
@@ -104,26 +154,22 @@ impl<O: Object> Ended<O> {
         host: &mut H,
         recorder: &Recorder,
         own: &Identity,
+        is_at_home: bool,
         name: Cow<'_, str>,
     ) {
-        let (kind, status, capture) = (self.kind, self.status(), recorder.capture);
+        let (kind, status, capture) = (self.kind, self.status, recorder.capture);
         let name = match capture.tells_name(kind) {
             true => host.told(&["name"], name),
             false => capture.told_name(name, kind),
         };
         let out = &mut host.pen().out;
         out.reserve(512);
-        write_times(out, own.start_ns, Some(self.end_ns));
-        write_identity(out, &own.place.span_id, own.parent_id.as_ref());
-        out.extend_from_slice(b",\"name\":");
-        write_str(out, &name);
-        out.extend_from_slice(b",\"kind\":");
-        word(out, kind.as_str());
-        out.extend_from_slice(b",\"status\":");
-        word(out, status.as_str());
-        out.extend_from_slice(recorder.stamp());
+        self.write_head(out, &name);
         let held = self.held.as_deref();
-        write_fields(host, recorder, own, held, kind);
+        if !is_at_home {
+            write_surroundings(host, recorder, own, held);
+        }
+        write_usage(host, held, kind);
         write_attributes(host, recorder, own.parent_id.is_none(), held, status);
         if let Some(held) = held {
             if capture.allows_all() {
@@ -151,7 +197,6 @@ impl<O: Object> Ended<O> {
                 }
             }
         }
-        host.pen().out.push(b'}');
     }
 }
 
@@ -162,14 +207,13 @@ fn write_payload<H: Host>(host: &mut H, name: &'static str, object: &H::Object) 
     mark_text(&mut host.pen().out, name, start);
 }
 
-/// The plain fields: those of the surroundings as they were written once, unless the program assigned
-/// some, or each has to pass a redaction.
-fn write_fields<H: Host>(
+/// The texts among the fields: those of the surroundings as they were written once, unless the program
+/// assigned some, or each has to pass a redaction.
+fn write_surroundings<H: Host>(
     host: &mut H,
     recorder: &Recorder,
     own: &Identity,
     held: Option<&Held<H::Object>>,
-    kind: SpanKind,
 ) {
     let context = host.context();
     let fields = held.and_then(|held| held.fields.as_deref());
@@ -189,6 +233,11 @@ fn write_fields<H: Host>(
             }
         }
     }
+}
+
+/// The counts among the fields, and whether there are any.
+fn write_usage<H: Host>(host: &mut H, held: Option<&Held<H::Object>>, kind: SpanKind) {
+    let fields = held.and_then(|held| held.fields.as_deref());
     let assigned = |field| fields.and_then(|fields| fields.get(field));
     let mut has_counts = false;
     for field in [Field::InputTokens, Field::OutputTokens, Field::TotalTokens] {
@@ -216,6 +265,7 @@ fn write_attributes<H: Host>(
 ) {
     let tells = (!recorder.capture.request).then_some(is_operational as fn(&str) -> bool);
     let mut is_first = true;
+    let start = host.pen().out.len();
     host.pen().raw(b",\"attributes\":{");
     if let Some(held) = held {
         match (&held.metadata, &held.template) {
@@ -239,7 +289,10 @@ fn write_attributes<H: Host>(
     if is_root {
         host.pen().members(recorder.root_attributes(), &mut is_first);
     }
-    host.pen().raw(b"}");
+    match is_first {
+        true => host.pen().out.truncate(start),
+        false => host.pen().raw(b"}"),
+    }
 }
 
 /// What went wrong: the program's word before the exception's.
@@ -316,6 +369,6 @@ impl ToldHead {
             user_id: told(Field::UserId),
         };
         let surroundings = Surroundings::new(context, recorder.limits.value_bytes);
-        Self { name: name.into(), surroundings }
+        Self { name: name.into(), surroundings: Around::shared(surroundings) }
     }
 }

@@ -6,11 +6,17 @@
 
 use std::borrow::Cow;
 
+use lock_api::RawMutex;
+
 use crate::nesting::Context;
 use crate::pen::{Pen, bounded};
 
 /// Something the program put into a span, held without being looked at.
 pub trait Object {
+    /// What keeps two threads from working on one span at once: [`ThreadLock`](crate::ThreadLock), or
+    /// [`InterpreterLock`](crate::InterpreterLock).
+    type Lock: RawMutex;
+
     /// A number that tells it from every other living object.
     fn address(&self) -> usize;
 }

@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::host::Object;
 use crate::nesting::Context;
 use crate::open::OpenToken;
-use crate::record::{SpanHead, Surroundings};
+use crate::record::{Around, SpanHead};
 use crate::recorder::Recorder;
 use crate::report::{Enqueued, FailureKind};
 
@@ -74,7 +74,7 @@ pub struct Identity {
     /// When it began, Unix nanoseconds.
     pub start_ns: i64,
     /// Agent, conversation and user.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Around,
     /// Where its record goes.
     pub recorder: &'static Recorder,
     pub(crate) generation: u32,
@@ -87,7 +87,7 @@ pub struct ToldHead {
     /// Its name.
     pub name: SmolStr,
     /// Agent, conversation and user.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Around,
 }
 
 /// A span.
@@ -112,10 +112,10 @@ pub struct Ended<O> {
     pub identity: Option<Identity>,
     /// What it was.
     pub kind: SpanKind,
+    /// How it ended: as the program said, else as the exception implies, else well.
+    pub status: SpanStatus,
     /// What the program put into it.
     pub held: Option<Box<Held<O>>>,
-    /// What the exception that left the block implies.
-    pub implied: Option<SpanStatus>,
     pub(crate) end_ns: i64,
 }
 
@@ -179,11 +179,11 @@ impl<O: Object> Life<O> {
         context: C,
         recorder: &'static Recorder,
         parent: Option<Place>,
-        surroundings: Option<Arc<Surroundings>>,
+        surroundings: Option<Around>,
         told: Option<ToldHead>,
     ) {
         let template = self.held.as_ref().and_then(|held| held.template.as_ref());
-        let outside = surroundings.unwrap_or_else(|| Arc::clone(&recorder.surroundings));
+        let outside = surroundings.unwrap_or_else(|| recorder.around());
         let surroundings = match template {
             Some(template) => template.surroundings(outside, recorder.limits.value_bytes),
             None => outside,
@@ -214,21 +214,30 @@ impl<O: Object> Life<O> {
         self.phase = Phase::Open;
     }
 
-    /// Ends it now; what it held moves out. `None` when it had ended before.
+    /// Ends it now; what it held moves out. `implied` is what an exception that leaves it means. `None`
+    /// when it had ended before.
     #[inline]
-    pub fn end(&mut self) -> Option<Ended<O>> {
+    pub fn end(&mut self, implied: Option<SpanStatus>) -> Option<Ended<O>> {
         if self.phase == Phase::Ended {
             return None;
         }
         self.phase = Phase::Ended;
         let (identity, held) = (self.identity.clone(), self.held.take());
-        let end_ns = identity.as_ref().map_or(0, |own| own.recorder.now_ns(&own.place.clock));
-        Some(Ended { identity, kind: self.kind, held, implied: None, end_ns })
+        let end_ns = match &identity {
+            Some(own) => {
+                self.answer = Enqueued::ACCEPTED;
+                own.recorder.now_ns(&own.place.clock)
+            }
+            None => 0,
+        };
+        let forced = held.as_ref().and_then(|held| held.forced);
+        self.status = forced.or(implied).unwrap_or(SpanStatus::Ok);
+        Some(Ended { identity, kind: self.kind, status: self.status, held, end_ns })
     }
 
-    /// What became of the record.
-    pub fn settle(&mut self, status: SpanStatus, answer: Enqueued) {
-        (self.status, self.answer) = (status, answer);
+    /// What became of the record, where it was not accepted.
+    pub fn settle(&mut self, answer: Enqueued) {
+        self.answer = answer;
     }
 }
 
@@ -243,7 +252,7 @@ impl Identity {
         let told = told.unwrap_or_else(|| {
             let name = self.recorder.capture.told_name(name, kind);
             let name = SmolStr::new(crate::pen::bounded(name, self.recorder.limits.value_bytes));
-            ToldHead { name, surroundings: Arc::clone(&self.surroundings) }
+            ToldHead { name, surroundings: self.surroundings.clone() }
         });
         SpanHead {
             trace_id: self.place.trace_id,

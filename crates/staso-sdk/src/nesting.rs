@@ -10,15 +10,15 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lock_api::{Mutex, MutexGuard};
 use staso_model::{SpanKind, SpanStatus};
 
 use crate::annotation::Annotation;
 use crate::held::Held;
 use crate::host::{Host, Object};
 use crate::life::{Life, Phase, Place, ToldHead};
-use crate::record::{SpanContext, Surroundings};
+use crate::record::{Around, SpanContext, Surroundings};
 use crate::recorder::{self, Recorder};
 use crate::report::Enqueued;
 
@@ -52,9 +52,8 @@ pub trait Context: Copy {
 
 /// A span or a conversation, with its place among the others. Its lock is held only for moves and copies:
 /// no code of the program runs under it.
-#[derive(Debug)]
-pub struct Node<O: 'static> {
-    state: Mutex<State<O>>,
+pub struct Node<O: Object + 'static> {
+    state: Mutex<O::Lock, State<O>>,
 }
 
 /// What a node guards.
@@ -70,7 +69,7 @@ pub struct State<O> {
 #[derive(Debug)]
 enum What<O> {
     Span(Life<O>),
-    Scope { remote: Option<Place>, surroundings: Arc<Surroundings>, is_over: bool },
+    Scope { remote: Option<Place>, surroundings: Around, is_over: bool },
 }
 
 impl<O: Object + 'static> Node<O> {
@@ -88,13 +87,13 @@ impl<O: Object + 'static> Node<O> {
     ) -> Option<Self> {
         let recorder = recorder::active()?;
         let (_, outside) = surroundings(context, innermost(context).as_ref());
-        let outside = &outside.as_ref().unwrap_or(&recorder.surroundings).context;
+        let outside = &outside.unwrap_or_else(|| recorder.around()).context;
         let inside = SpanContext {
             session_id: session_id.map(str::to_owned).or_else(|| outside.session_id.clone()),
             user_id: user_id.map(str::to_owned).or_else(|| outside.user_id.clone()),
             ..outside.clone()
         };
-        let surroundings = Surroundings::new(inside, recorder.limits.value_bytes);
+        let surroundings = Around::shared(Surroundings::new(inside, recorder.limits.value_bytes));
         Some(Self::new(What::Scope { remote, surroundings, is_over: false }))
     }
 
@@ -102,8 +101,9 @@ impl<O: Object + 'static> Node<O> {
         Self { state: Mutex::new(State { what, previous: None, token: None }) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<O>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, O::Lock, State<O>> {
+        self.state.lock()
     }
 
     /// Looks at the span, where it is one.
@@ -124,7 +124,7 @@ impl<O: Object + 'static> Node<O> {
 
     /// Visits every object it holds, for a garbage collector; nothing while somebody works on it.
     pub fn visit<E>(&self, mut visit: impl FnMut(&O) -> Result<(), E>) -> Result<(), E> {
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        let Some(state) = self.state.try_lock() else { return Ok(()) };
         if let What::Span(life) = &state.what {
             life.held().map_or(Ok(()), |held| held.objects().try_for_each(&mut visit))?;
         }
@@ -187,11 +187,17 @@ thread_local! {
     static LETTING_GO: RefCell<Option<Vec<Box<dyn Any>>>> = const { RefCell::new(None) };
 }
 
-impl<O: 'static> Drop for Node<O> {
+impl<O: Object + std::fmt::Debug> std::fmt::Debug for Node<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.state.fmt(f)
+    }
+}
+
+impl<O: Object + 'static> Drop for Node<O> {
     /// A chain of entries of which each is held by the next alone is let go one by one: a call within a
     /// call for each would overflow the stack.
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         let mut next = (state.previous.take(), state.token.take());
         if next.0.is_none() && next.1.is_none() {
             return;
@@ -230,10 +236,9 @@ pub fn start<H: Host>(
         node.life(Life::begin_unrecorded);
         return;
     };
-    let outside = innermost(context);
-    let (parent, around) = surroundings(context, outside.as_ref());
+    let Outside { entry: outside, parent, around } = outside(context);
     let told = if recorder.is_redacting() {
-        told_head(&mut host(recorder), node, recorder, &around)
+        told_head(&mut host(recorder), node, recorder, around.as_ref())
     } else {
         None
     };
@@ -257,18 +262,51 @@ fn told_head<H: Host>(
     host: &mut H,
     node: &Node<H::Object>,
     recorder: &'static Recorder,
-    around: &Option<Arc<Surroundings>>,
+    around: Option<&Around>,
 ) -> Option<ToldHead> {
-    let outside = around.as_ref().unwrap_or(&recorder.surroundings);
+    let outside = around.cloned().unwrap_or_else(|| recorder.around());
     let (name, kind, template) = node.life(|life| {
         let template = life.held().and_then(|held| held.template.clone());
         (host.context().hold(&life.name), life.kind, template)
     })?;
     let limit = recorder.limits.value_bytes;
-    let own = template.map(|template| template.surroundings(Arc::clone(outside), limit));
-    let around = &own.as_ref().unwrap_or(outside).context;
+    let around = match template {
+        Some(template) => template.surroundings(outside, limit),
+        None => outside,
+    };
     let name = host.context().text(&name).into_owned();
-    Some(ToldHead::of(host, recorder, (Cow::Owned(name), kind), around))
+    Some(ToldHead::of(host, recorder, (Cow::Owned(name), kind), &around.context))
+}
+
+/// What a span that is opened here finds outside it.
+struct Outside<O> {
+    entry: Option<O>,
+    parent: Option<Place>,
+    around: Option<Around>,
+}
+
+/// As [`innermost`] and [`surroundings`], in one look where the innermost entry is an open span.
+#[inline]
+fn outside<C: Context>(context: C) -> Outside<C::Object> {
+    let Some(found) = context.current() else {
+        return Outside { entry: None, parent: None, around: None };
+    };
+    let open = context.node(&found).and_then(|node| match &node.lock().what {
+        What::Span(life) if life.phase() == Phase::Open => {
+            life.identity().map(|own| (own.place, own.surroundings.clone()))
+        }
+        _ => None,
+    });
+    match open {
+        Some((place, around)) => {
+            Outside { entry: Some(found), parent: Some(place), around: Some(around) }
+        }
+        None => {
+            let entry = innermost_from(context, found);
+            let (parent, around) = surroundings(context, entry.as_ref());
+            Outside { entry, parent, around }
+        }
+    }
 }
 
 /// Ends a span, `raised` being the exception that left its block and what it implies.
@@ -280,30 +318,36 @@ pub fn close<H: Host>(
     raised: Option<(H::Object, SpanStatus)>,
     host: impl FnOnce(&'static Recorder) -> H,
 ) -> Enqueued {
-    let (ended, name, previous, token) = {
+    let implied = raised.as_ref().map(|(_, implied)| *implied);
+    let (mut ended, name, previous, token) = {
         let mut state = node.lock();
         let State { what: What::Span(life), previous, token } = &mut *state else {
             return Enqueued::ACCEPTED;
         };
-        let Some(ended) = life.end() else { return life.answer() };
+        let Some(ended) = life.end(implied) else { return life.answer() };
         (ended, context.hold(&life.name), previous.take(), token.take())
     };
-    let mut ended = ended;
-    let recorder = ended.recorder();
     let parent = raised.as_ref().and_then(|_| span_at(context, previous.as_ref()));
     node.leave(context, entry, token, previous);
-    let Some(recorder) = recorder else {
+    let Some(recorder) = ended.recorder() else {
         return node.life(|life| life.answer()).unwrap_or(Enqueued::ACCEPTED);
     };
-    let mut host = host(recorder);
-    if let Some((raised, implied)) = raised {
-        ended.leaves_with(&mut host, &raised, implied);
-        if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
-            drop(parent.change(|held| held.child_told(raised)));
+    let answer = match raised {
+        None if ended.is_plain(recorder) => ended.record_plain(recorder, context.text(&name)),
+        raised => {
+            let mut host = host(recorder);
+            if let Some((raised, _)) = raised {
+                ended.leaves_with(&mut host, &raised);
+                if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
+                    drop(parent.change(|held| held.child_told(raised)));
+                }
+            }
+            ended.record(&mut host, recorder, context.text(&name))
         }
+    };
+    if answer != Enqueued::ACCEPTED {
+        node.life(|life| life.settle(answer));
     }
-    let answer = ended.record(&mut host, recorder, context.text(&name));
-    node.life(|life| life.settle(ended.status(), answer));
     answer
 }
 
@@ -364,7 +408,10 @@ pub fn exit<C: Context>(context: C, entry: &C::Object, node: &Node<C::Object>) {
 /// The innermost entry that new spans hang under; what is passed over on the way is taken out.
 #[inline]
 pub fn innermost<C: Context>(context: C) -> Option<C::Object> {
-    let found = context.current()?;
+    innermost_from(context, context.current()?)
+}
+
+fn innermost_from<C: Context>(context: C, found: C::Object) -> Option<C::Object> {
     let address = found.address();
     let kept = skip_over(context, Some(found));
     if kept.as_ref().map(Object::address) != Some(address) {
@@ -378,7 +425,7 @@ pub fn innermost<C: Context>(context: C) -> Option<C::Object> {
 pub fn surroundings<C: Context>(
     context: C,
     entry: Option<&C::Object>,
-) -> (Option<Place>, Option<Arc<Surroundings>>) {
+) -> (Option<Place>, Option<Around>) {
     let mut inner = None;
     let mut entry = entry.map(|entry| context.hold(entry));
     while let Some(node) = entry.as_ref().and_then(|entry| context.node(entry)) {
@@ -386,12 +433,11 @@ pub fn surroundings<C: Context>(
         let previous = match &state.what {
             What::Span(life) => {
                 let own = life.identity();
-                let (place, around) =
-                    own.map(|own| (own.place, Arc::clone(&own.surroundings))).unzip();
+                let (place, around) = own.map(|own| (own.place, own.surroundings.clone())).unzip();
                 return (place, inner.or(around));
             }
             What::Scope { remote, surroundings, .. } => {
-                inner.get_or_insert_with(|| Arc::clone(surroundings));
+                inner.get_or_insert_with(|| surroundings.clone());
                 if remote.is_some() {
                     return (*remote, inner);
                 }

@@ -58,6 +58,17 @@ thread_local! {
     static IN_USE: Cell<u32> = const { Cell::new(0) };
 }
 
+/// Lends the thread's buffer, empty, to a record for which no code of the program is called.
+#[inline]
+pub(crate) fn with_buffer<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut kept = KEPT.try_with(Cell::take).unwrap_or_default();
+    let written = write(&mut kept.out);
+    kept.out.clear();
+    // At the end of a thread there may be nobody to give it back to.
+    let _ = KEPT.try_with(|cell| cell.set(kept));
+    written
+}
+
 /// Whether this thread is writing a record. Code of the program that is called meanwhile, to describe a
 /// value or to redact it, records no spans: they would call it again, for ever.
 #[inline]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind};
+use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind, Stamp};
 use uuid::Uuid;
 
 /// The most bytes of records held in memory, whatever their number.
@@ -54,6 +54,7 @@ impl Queue {
     pub(crate) fn next_batch(
         &self,
         destination: &Destination,
+        stamp: &Stamp,
         limits: BatchLimits,
     ) -> Option<Batch> {
         let mut state = self.state();
@@ -68,7 +69,7 @@ impl Queue {
         let records = state.records.iter().take(count).cloned().collect();
         let number = state.settled;
         drop(state);
-        Some(Batch::from_memory(self.id, destination, records, number))
+        Some(Batch::from_memory(self.id, destination, stamp, records, number))
     }
 
     /// The batch in flight is delivered or given up.
@@ -131,7 +132,7 @@ mod tests {
 
     fn push(queue: &Queue, kind: RecordKind) -> bool {
         let (trace_id, span_id) = (crate::ids::trace_id(), crate::ids::span_id());
-        queue.push(Record { kind, trace_id, span_id, json: b"{}".to_vec() })
+        queue.push(Record { kind, trace_id, span_id, front: None, json: b"{}".to_vec() })
     }
 
     #[test]
@@ -144,7 +145,7 @@ mod tests {
             let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Span)).collect();
             assert_eq!(taken, [true, true, true, false]);
             // Once everything has left, there is the same room again.
-            let batch = queue.next_batch(&Destination::local(), limits).unwrap();
+            let batch = queue.next_batch(&Destination::local(), &Stamp::default(), limits).unwrap();
             assert_eq!(batch.records.len(), 6);
             queue.settle(&batch);
         }

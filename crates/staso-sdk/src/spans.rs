@@ -97,7 +97,7 @@ fn install(config: &Config, redaction: Option<Redaction>) -> Client {
     if let Some(replaced) = client() {
         replaced.shutdown(DRAIN);
     }
-    let recorder = Recorder::start(config).with_redaction(redaction);
+    let recorder = Recorder::start(config, redaction);
     let client = recorder.client().cloned();
     recorder.install();
     client.unwrap_or_else(|| Client::start(config.clone()))

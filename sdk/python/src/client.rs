@@ -42,7 +42,7 @@ impl Engine {
         let remote = remote.and_then(|remote| Place::of_remote(&remote));
         recorder::uninstall();
         let recorder = config.enabled.then(|| {
-            let recorder = Recorder::start(&config).with_redaction(redact);
+            let recorder = Recorder::start(&config, redact);
             recorder.with_first_parent(remote).install()
         });
         Ok(Self { config, recorder })

@@ -118,7 +118,7 @@ fn fresh_uuid() -> String {
     ids::uuid_text()
 }
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use super::{

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
 use staso_sdk::pen::{Call, Pen, is_writing, whole};
-use staso_sdk::{Described, Host, Object, Recorder};
+use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder};
 
 use crate::context::Interpreter;
 use crate::objects;
@@ -33,7 +33,16 @@ pub(crate) struct Walker<'py> {
     path: Vec<Py<PyAny>>,
 }
 
+/// Python's global lock.
+pub(crate) struct Gil;
+
+// SAFETY: spans are reached through Python objects alone, with the interpreter attached; an interpreter that
+// could do without its global lock is asked to keep it (`gil_used`).
+unsafe impl OneThreadAtATime for Gil {}
+
 impl Object for Held {
+    type Lock = InterpreterLock<Gil>;
+
     fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }

@@ -175,9 +175,9 @@ fn a_life_goes_one_way() {
     life.begin_unrecorded();
     assert_eq!(life.phase(), Phase::Open);
     life.force(SpanStatus::Timeout);
-    let ended = life.end().unwrap();
-    assert_eq!((ended.status(), ended.recorder().is_none()), (SpanStatus::Timeout, true));
-    assert!(life.end().is_none() && life.change().is_none() && life.let_go().is_none());
+    let ended = life.end(None).unwrap();
+    assert_eq!((ended.status, ended.recorder().is_none()), (SpanStatus::Timeout, true));
+    assert!(life.end(None).is_none() && life.change().is_none() && life.let_go().is_none());
     life.begin_unrecorded();
     assert_eq!(life.phase(), Phase::Ended);
 }
