@@ -88,14 +88,28 @@ impl Client {
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
     pub fn open_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
+        let token = self.register_span(head, start_mono_ns);
+        self.tell_open();
+        token
+    }
+
+    /// As [`Client::open_span`], without a word to the worker: [`Client::tell_open`] has to follow.
+    #[inline]
+    pub(crate) fn register_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
         if !self.is_open() {
             return OpenToken::NONE;
         }
-        let engine = self.shared.engine();
-        let token = engine.open.open(head, start_mono_ns);
-        engine.wake.note_open();
-        engine.ensure_worker();
-        token
+        self.shared.engine().open.open(head, start_mono_ns)
+    }
+
+    /// Lets the worker know that spans are open; starts it with the first one.
+    #[inline]
+    pub(crate) fn tell_open(&self) {
+        if self.is_open() {
+            let engine = self.shared.engine();
+            engine.wake.note_open();
+            engine.ensure_worker();
+        }
     }
 
     /// Takes a span out of the registry. Twice is harmless.

@@ -14,58 +14,114 @@ use crate::fork::process_generation;
 use crate::held::Held;
 use crate::host::{Host, Object};
 use crate::json::{write_bool, write_i64, write_str};
-use crate::life::{Ended, Identity, ToldHead};
+use crate::life::{Ended, Ending, Identity, ToldHead};
 use crate::nesting::Context;
 use crate::pen::{bounded, with_buffer};
 use crate::policy::is_operational;
 use crate::record::{self, Around, Entry, SpanContext, Surroundings, key, mark_text, word};
 use crate::recorder::Recorder;
-use crate::report::{Enqueued, FailureKind};
+use crate::report::Enqueued;
 
-impl<O: Object> Ended<O> {
+impl Identity {
     /// Where its record goes: after another `init`, to the recorder in force.
     #[must_use]
-    pub fn recorder(&self) -> Option<&'static Recorder> {
-        self.identity.as_ref().map(|own| own.recorder.or_successor())
-    }
-
-    /// The exception that left the block: recorded, unless the program recorded that very one.
-    pub fn leaves_with<H: Host<Object = O>>(&mut self, host: &mut H, raised: &O) {
-        let held = self.held.get_or_insert_default();
-        held.leaves(raised, self.end_ns, |raised, with_stack| host.describe(raised, with_stack));
-    }
-
-    /// Whether there is nothing of the program's to be read for its record but its name.
     #[inline]
-    pub(crate) fn is_plain(&self, recorder: &Recorder) -> bool {
-        self.held.is_none() && !recorder.is_redacting()
+    pub fn recorder_at_end(&self) -> &'static Recorder {
+        self.recorder.or_successor()
     }
 
-    /// As [`Ended::record`], for a span that is plain. `name` is the program's name for it.
+    /// Writes and hands over the record of a span of which nothing of the program's has to be read but its
+    /// name.
     #[inline]
-    pub(crate) fn record_plain(&self, recorder: &'static Recorder, name: Cow<'_, str>) -> Enqueued {
-        self.hand_over(recorder, |own| {
-            let name = recorder.capture.told_name(name, self.kind);
+    pub(crate) fn record_plain(
+        &self,
+        recorder: &'static Recorder,
+        ending: Ending,
+        name: Cow<'_, str>,
+    ) -> Enqueued {
+        self.hand_over(recorder, ending, || {
+            let name = recorder.capture.told_name(name, ending.kind);
             let name = bounded(name, recorder.limits.value_bytes);
             with_buffer(|out| {
-                self.write_head(out, &name);
-                let is_at_home = recorder.is_home(&own.surroundings);
+                write_head(out, ending, &name);
+                let is_at_home = recorder.is_home(&self.surroundings);
                 if !is_at_home {
-                    out.extend_from_slice(own.surroundings.json());
+                    out.extend_from_slice(self.surroundings.json());
                 }
-                if self.kind == SpanKind::Llm {
+                if ending.kind == SpanKind::Llm {
                     key(out, Field::UsageAvailable.as_str());
                     write_bool(out, false);
                 }
                 let attributes = recorder.root_attributes();
-                if own.parent_id.is_none() && !attributes.is_empty() {
+                if self.parent_id.is_none() && !attributes.is_empty() {
                     out.extend_from_slice(b",\"attributes\":{");
                     out.extend_from_slice(attributes);
                     out.push(b'}');
                 }
-                recorder.append(&self.entry(own, is_at_home, out))
+                recorder.append(&self.entry(ending, is_at_home, out))
             })
         })
+    }
+
+    /// Hands over what `write` makes, where this process and this trace record; takes it out of the open spans.
+    #[inline]
+    fn hand_over(
+        &self,
+        recorder: &'static Recorder,
+        ending: Ending,
+        write: impl FnOnce() -> Enqueued,
+    ) -> Enqueued {
+        let answer = if self.generation != process_generation() {
+            recorder.refuse_in_child()
+        } else if !self.place.is_kept {
+            Enqueued::ACCEPTED
+        } else if recorder.client().is_some_and(|client| !client.is_open()) {
+            // It is refused: nothing need be read.
+            recorder.append(&self.entry(ending, false, b""))
+        } else {
+            write()
+        };
+        if let Some(client) = self.recorder.client() {
+            client.close_span(self.token);
+        }
+        answer
+    }
+
+    #[inline]
+    fn entry<'e>(&'e self, ending: Ending, is_at_home: bool, members: &'e [u8]) -> Entry<'e> {
+        let front = SpanFront {
+            start_ns: self.start_ns,
+            end_ns: ending.end_ns,
+            parent_id: self.parent_id,
+            is_at_home,
+        };
+        Entry {
+            kind: RecordKind::Span,
+            trace_id: &self.place.trace_id,
+            span_id: &self.place.span_id,
+            front: Some(front),
+            json: members,
+        }
+    }
+}
+
+/// The members that every span has.
+#[inline]
+fn write_head(out: &mut Vec<u8>, ending: Ending, name: &str) {
+    out.extend_from_slice(b"\"name\":");
+    write_str(out, name);
+    out.extend_from_slice(b",\"kind\":");
+    word(out, ending.kind.as_str());
+    out.extend_from_slice(b",\"status\":");
+    word(out, ending.status.as_str());
+}
+
+impl<O: Object> Ended<'_, O> {
+    /// The exception that left the block: recorded, unless the program recorded that very one.
+    pub fn leaves_with<H: Host<Object = O>>(&mut self, host: &mut H, raised: &O) {
+        let held = self.held.get_or_insert_default();
+        let describe = |raised: &O, with_stack| host.describe(raised, with_stack);
+        held.leaves(raised, self.ending.end_ns, describe);
     }
 
     /// Writes and hands over its record, then its annotations. `name` is the program's name for it.
@@ -75,20 +131,21 @@ impl<O: Object> Ended<O> {
         recorder: &'static Recorder,
         name: Cow<'_, str>,
     ) -> Enqueued {
-        self.hand_over(recorder, |own| {
+        let (own, ending) = (self.identity, self.ending);
+        own.hand_over(recorder, ending, || {
             let held = self.held.as_deref();
             let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
             let out = &mut host.pen().out;
             out.clear();
             let answer = if held.is_some_and(|held| held.is_dropped) {
                 let parent_id = own.parent_id.as_ref();
-                record::write_dropped(out, span_id, parent_id, own.start_ns, self.end_ns);
+                record::write_dropped(out, span_id, parent_id, own.start_ns, ending.end_ns);
                 recorder.append(&Entry::whole(RecordKind::Span, trace_id, span_id, out))
             } else {
                 let fields = held.and_then(|held| held.fields.as_deref());
                 let is_at_home = fields.is_none() && recorder.is_home(&own.surroundings);
-                self.write(host, recorder, own, is_at_home, name);
-                recorder.append(&self.entry(own, is_at_home, &host.pen().out))
+                self.write(host, recorder, is_at_home, name);
+                recorder.append(&own.entry(ending, is_at_home, &host.pen().out))
             };
             for annotation in held.iter().flat_map(|held| &held.annotations) {
                 annotation.record(host, recorder, trace_id, Some(span_id));
@@ -97,74 +154,22 @@ impl<O: Object> Ended<O> {
         })
     }
 
-    /// Hands over what `write` makes, where this process and this trace record; takes it out of the open spans.
-    #[inline]
-    fn hand_over(
-        &self,
-        recorder: &'static Recorder,
-        write: impl FnOnce(&Identity) -> Enqueued,
-    ) -> Enqueued {
-        let Some(own) = &self.identity else { return Enqueued::refused(FailureKind::Disabled) };
-        let answer = if own.generation != process_generation() {
-            recorder.refuse_in_child()
-        } else if !own.place.is_kept {
-            Enqueued::ACCEPTED
-        } else if recorder.client().is_some_and(|client| !client.is_open()) {
-            // It is refused: nothing need be read.
-            recorder.append(&self.entry(own, false, b""))
-        } else {
-            write(own)
-        };
-        if let Some(client) = own.recorder.client() {
-            client.close_span(own.token);
-        }
-        answer
-    }
-
-    #[inline]
-    fn entry<'e>(&self, own: &'e Identity, is_at_home: bool, members: &'e [u8]) -> Entry<'e> {
-        let front = SpanFront {
-            start_ns: own.start_ns,
-            end_ns: self.end_ns,
-            parent_id: own.parent_id,
-            is_at_home,
-        };
-        Entry {
-            kind: RecordKind::Span,
-            trace_id: &own.place.trace_id,
-            span_id: &own.place.span_id,
-            front: Some(front),
-            json: members,
-        }
-    }
-
-    /// The members that every span has.
-    #[inline]
-    fn write_head(&self, out: &mut Vec<u8>, name: &str) {
-        out.extend_from_slice(b"\"name\":");
-        write_str(out, name);
-        out.extend_from_slice(b",\"kind\":");
-        word(out, self.kind.as_str());
-        out.extend_from_slice(b",\"status\":");
-        word(out, self.status.as_str());
-    }
-
     fn write<H: Host<Object = O>>(
         &self,
         host: &mut H,
         recorder: &Recorder,
-        own: &Identity,
         is_at_home: bool,
         name: Cow<'_, str>,
     ) {
-        let (kind, status, capture) = (self.kind, self.status, recorder.capture);
+        let own = self.identity;
+        let (kind, status, capture) = (self.ending.kind, self.ending.status, recorder.capture);
         let name = match capture.tells_name(kind) {
             true => host.told(&["name"], name),
             false => capture.told_name(name, kind),
         };
         let out = &mut host.pen().out;
         out.reserve(512);
-        self.write_head(out, &name);
+        write_head(out, self.ending, &name);
         let held = self.held.as_deref();
         if !is_at_home {
             write_surroundings(host, recorder, own, held);

@@ -51,7 +51,7 @@ pub use field::{Field, Fields};
 pub use fork::process_generation;
 pub use held::{Captured, Held};
 pub use host::{Described, Host, Object};
-pub use life::{Ended, Identity, Life, Phase, Place, ToldHead};
+pub use life::{Ended, Ending, Identity, Life, Phase, Place, ToldHead};
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
 pub use open::OpenToken;
 pub use recorder::Recorder;

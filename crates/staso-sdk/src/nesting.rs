@@ -15,9 +15,10 @@ use lock_api::{Mutex, MutexGuard};
 use staso_model::{SpanKind, SpanStatus};
 
 use crate::annotation::Annotation;
+use crate::exclusion::SetOnce;
 use crate::held::Held;
 use crate::host::{Host, Object};
-use crate::life::{Life, Phase, Place, ToldHead};
+use crate::life::{Ended, Identity, Life, Phase, Place, ToldHead};
 use crate::record::{Around, SpanContext, Surroundings};
 use crate::recorder::{self, Recorder};
 use crate::report::Enqueued;
@@ -53,6 +54,8 @@ pub trait Context: Copy {
 /// A span or a conversation, with its place among the others. Its lock is held only for moves and copies:
 /// no code of the program runs under it.
 pub struct Node<O: Object + 'static> {
+    /// Who a span is, once it has begun under a recorder.
+    own: SetOnce<Identity>,
     state: Mutex<O::Lock, State<O>>,
 }
 
@@ -98,7 +101,28 @@ impl<O: Object + 'static> Node<O> {
     }
 
     fn new(what: What<O>) -> Self {
-        Self { state: Mutex::new(State { what, previous: None, token: None }) }
+        let state = Mutex::new(State { what, previous: None, token: None });
+        Self { own: SetOnce::new(), state }
+    }
+
+    /// Makes it a span that has not begun, for a language that uses its objects again.
+    ///
+    /// # Safety
+    /// Nobody else can reach this node, in any thread, nor holds anything that it lent.
+    #[inline]
+    pub unsafe fn renew(&self, name: O, kind: SpanKind, held: Option<Box<Held<O>>>) {
+        // SAFETY: by the promise above.
+        unsafe { self.own.clear() };
+        let what = What::Span(Life::new(name, kind, held));
+        let before =
+            std::mem::replace(&mut *self.lock(), State { what, previous: None, token: None });
+        drop(before);
+    }
+
+    /// Who the span is, once it has begun under a recorder.
+    #[inline]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.own.get()
     }
 
     #[inline]
@@ -246,8 +270,14 @@ pub fn start<H: Host>(
     let mut state = node.lock();
     match &mut state.what {
         What::Span(life) if life.phase() == Phase::New => {
-            life.begin(context, recorder, parent, around, told);
+            let own = life.begin(context, recorder, parent, around, told);
+            // SAFETY: by the one thread that holds the lock of a span that has not begun.
+            unsafe { node.own.set(own) };
             (state.previous, state.token) = (outside, token);
+            drop(state);
+            if let Some(client) = recorder.client() {
+                client.tell_open();
+            }
         }
         // It is open already, or over: entering it once more changes nothing.
         _ => {
@@ -291,11 +321,9 @@ fn outside<C: Context>(context: C) -> Outside<C::Object> {
     let Some(found) = context.current() else {
         return Outside { entry: None, parent: None, around: None };
     };
-    let open = context.node(&found).and_then(|node| match &node.lock().what {
-        What::Span(life) if life.phase() == Phase::Open => {
-            life.identity().map(|own| (own.place, own.surroundings.clone()))
-        }
-        _ => None,
+    let open = context.node(&found).and_then(|node| {
+        let is_open = node.life(|life| life.phase() == Phase::Open)?;
+        node.identity().filter(|_| is_open).map(|own| (own.place, own.surroundings.clone()))
     });
     match open {
         Some((place, around)) => {
@@ -319,31 +347,30 @@ pub fn close<H: Host>(
     host: impl FnOnce(&'static Recorder) -> H,
 ) -> Enqueued {
     let implied = raised.as_ref().map(|(_, implied)| *implied);
-    let (mut ended, name, previous, token) = {
-        let mut state = node.lock();
-        let State { what: What::Span(life), previous, token } = &mut *state else {
-            return Enqueued::ACCEPTED;
-        };
-        let Some(ended) = life.end(implied) else { return life.answer() };
-        (ended, context.hold(&life.name), previous.take(), token.take())
+    let mut state = node.lock();
+    let State { what: What::Span(life), previous, token } = &mut *state else {
+        return Enqueued::ACCEPTED;
     };
+    let own = node.identity();
+    let Some(ending) = life.end(own, implied) else { return life.answer() };
+    let (name, held, answer) = (context.hold(&life.name), life.let_go(), life.answer());
+    let (previous, token) = (previous.take(), token.take());
+    drop(state);
     let parent = raised.as_ref().and_then(|_| span_at(context, previous.as_ref()));
     node.leave(context, entry, token, previous);
-    let Some(recorder) = ended.recorder() else {
-        return node.life(|life| life.answer()).unwrap_or(Enqueued::ACCEPTED);
-    };
-    let answer = match raised {
-        None if ended.is_plain(recorder) => ended.record_plain(recorder, context.text(&name)),
-        raised => {
-            let mut host = host(recorder);
-            if let Some((raised, _)) = raised {
-                ended.leaves_with(&mut host, &raised);
-                if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
-                    drop(parent.change(|held| held.child_told(raised)));
-                }
+    let Some(own) = own else { return answer };
+    let recorder = own.recorder_at_end();
+    let answer = if held.is_none() && raised.is_none() && !recorder.is_redacting() {
+        own.record_plain(recorder, ending, context.text(&name))
+    } else {
+        let (mut ended, mut host) = (Ended { identity: own, ending, held }, host(recorder));
+        if let Some((raised, _)) = raised {
+            ended.leaves_with(&mut host, &raised);
+            if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
+                drop(parent.change(|held| held.child_told(raised)));
             }
-            ended.record(&mut host, recorder, context.text(&name))
         }
+        ended.record(&mut host, recorder, context.text(&name))
     };
     if answer != Enqueued::ACCEPTED {
         node.life(|life| life.settle(answer));
@@ -358,11 +385,9 @@ pub fn record_exception<H: Host>(
     host: impl FnOnce(&'static Recorder) -> H,
 ) {
     let is_told = node.change(|held| held.has_told(&raised));
-    let own =
-        node.life(|life| life.identity().map(|own| (own.recorder, own.place.clock))).flatten();
-    if let (Some((recorder, clock)), Some(is_told)) = (own, is_told) {
-        let told = host(recorder).describe(&raised, !is_told);
-        let time_ns = recorder.now_ns(&clock);
+    if let (Some(own), Some(is_told)) = (node.identity(), is_told) {
+        let told = host(own.recorder).describe(&raised, !is_told);
+        let time_ns = own.recorder.now_ns(&own.place.clock);
         drop(node.change(|held| held.record(raised, told, time_ns)));
     }
     node.life(|life| life.force(SpanStatus::Error));
@@ -375,8 +400,7 @@ pub fn annotate<H: Host>(
     annotation: Annotation<H::Object>,
     host: impl FnOnce(&'static Recorder) -> H,
 ) -> bool {
-    let own = node.life(|life| life.identity().map(|own| (own.recorder, own.place))).flatten();
-    let Some((recorder, place)) = own else { return false };
+    let Some(Identity { recorder, place, .. }) = node.identity() else { return false };
     let mut annotation = Some(annotation);
     node.change(|held| held.annotations.extend(annotation.take()));
     if let Some(late) = annotation {
@@ -431,8 +455,8 @@ pub fn surroundings<C: Context>(
     while let Some(node) = entry.as_ref().and_then(|entry| context.node(entry)) {
         let state = node.lock();
         let previous = match &state.what {
-            What::Span(life) => {
-                let own = life.identity();
+            What::Span(_) => {
+                let own = node.identity();
                 let (place, around) = own.map(|own| (own.place, own.surroundings.clone())).unzip();
                 return (place, inner.or(around));
             }

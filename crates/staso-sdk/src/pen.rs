@@ -6,7 +6,7 @@
 //! what stands there. What is cut keeps its head and tail, its size and its hash.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,19 +54,23 @@ struct Kept {
 }
 
 thread_local! {
-    static KEPT: Cell<Kept> = const { Cell::new(Kept { out: Vec::new(), above: Vec::new() }) };
+    static KEPT: RefCell<Kept> =
+        const { RefCell::new(Kept { out: Vec::new(), above: Vec::new() }) };
     static IN_USE: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Lends the thread's buffer, empty, to a record for which no code of the program is called.
+/// Lends the thread's buffer, empty, to a record for which no code of the program is called. It is run once.
 #[inline]
-pub(crate) fn with_buffer<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    let mut kept = KEPT.try_with(Cell::take).unwrap_or_default();
-    let written = write(&mut kept.out);
-    kept.out.clear();
-    // At the end of a thread there may be nobody to give it back to.
-    let _ = KEPT.try_with(|cell| cell.set(kept));
-    written
+pub(crate) fn with_buffer<T>(mut write: impl FnMut(&mut Vec<u8>) -> T) -> T {
+    let lent = KEPT.try_with(|kept| {
+        // It is lent already where the sink of our messages records spans.
+        let mut kept = kept.try_borrow_mut().ok()?;
+        let written = write(&mut kept.out);
+        kept.out.clear();
+        Some(written)
+    });
+    // At the end of a thread there may be nobody to borrow it of.
+    lent.ok().flatten().unwrap_or_else(|| write(&mut Vec::new()))
 }
 
 /// Whether this thread is writing a record. Code of the program that is called meanwhile, to describe a
@@ -78,12 +82,22 @@ pub fn is_writing() -> bool {
 }
 
 impl Pen {
+    fn kept() -> Option<Kept> {
+        KEPT.try_with(|kept| {
+            kept.try_borrow_mut().ok().map(|mut kept| {
+                kept.out.clear();
+                std::mem::take(&mut *kept)
+            })
+        })
+        .ok()?
+    }
+
     /// An empty record. The buffer is the thread's, where that is free.
     #[inline]
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         IN_USE.set(IN_USE.get() + 1);
-        let Kept { out, above } = KEPT.try_with(Cell::take).unwrap_or_default();
+        let Kept { out, above } = Self::kept().unwrap_or_default();
         Self { out, limits, above, calls_left: CALLS_PER_SPAN }
     }
 
@@ -269,7 +283,8 @@ impl Drop for Pen {
             self.above.clear();
             let (out, above) = (std::mem::take(&mut self.out), std::mem::take(&mut self.above));
             // At the end of a thread there may be nobody to give it back to.
-            let _ = KEPT.try_with(|kept| kept.set(Kept { out, above }));
+            let _ = KEPT
+                .try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Kept { out, above }));
         }
     }
 }

@@ -8,6 +8,7 @@ mod objects;
 mod plan;
 mod scope;
 mod span;
+mod spare;
 mod value;
 mod words;
 
@@ -25,15 +26,15 @@ use crate::words::KindWord;
 /// Opens a span around a `with` block.
 #[pyfunction(name = "span")]
 #[pyo3(signature = (name, *, kind=KindWord(SpanKind::Chain)), text_signature = "(name, *, kind='chain')")]
-fn block(name: &Bound<'_, PyAny>, kind: KindWord) -> Span {
-    Span::new(name, kind.0, None)
+fn block<'py>(name: &Bound<'py, PyAny>, kind: KindWord) -> PyResult<Bound<'py, Span>> {
+    spare::span(name, kind.0, None)
 }
 
 /// Starts a span that `end()` will end, where a block does not fit.
 #[pyfunction]
 #[pyo3(signature = (name, *, kind=KindWord(SpanKind::Chain)), text_signature = "(name, *, kind='chain')")]
 fn start_span<'py>(name: &Bound<'py, PyAny>, kind: KindWord) -> PyResult<Bound<'py, Span>> {
-    let span = Bound::new(name.py(), block(name, kind))?;
+    let span = block(name, kind)?;
     Span::start(&span);
     Ok(span)
 }

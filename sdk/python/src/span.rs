@@ -9,6 +9,7 @@ use staso_sdk::{Enqueued, FailureKind, Field, Identity, Phase, SpanKind, SpanSta
 
 use crate::context::Interpreter;
 use crate::objects;
+use crate::spare;
 use crate::value::{Held, Walker, name_text};
 use crate::words::{KindWord, StatusWord, annotation, implied_status};
 
@@ -23,8 +24,8 @@ pub(crate) struct Span {
 
 impl Span {
     #[inline]
-    pub(crate) fn new(name: &Bound<'_, PyAny>, kind: SpanKind, held: Option<Box<Payload>>) -> Self {
-        Self { node: Node::span(Held(name_text(name).into_any().unbind()), kind, held) }
+    pub(crate) fn new(name: Held, kind: SpanKind, held: Option<Box<Payload>>) -> Self {
+        Self { node: Node::span(name, kind, held) }
     }
 
     pub(crate) fn start(slf: &Bound<'_, Self>) {
@@ -37,11 +38,13 @@ impl Span {
         objects::relay_messages(py);
         let raised = raised.map(|raised| (Held::of(raised), implied_status(raised)));
         let walker = |recorder| Walker::new(py, recorder);
-        nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker)
+        let answer = nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker);
+        spare::keep(slf);
+        answer
     }
 
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.node.life(|life| life.identity().map(tell)).flatten()
+        self.node.identity().map(tell)
     }
 
     fn held(
@@ -317,7 +320,7 @@ class! {
                 Phase::Open => "open",
                 Phase::Ended => life.status.as_str(),
             };
-            let own = life.identity().map(|own| own.place);
+            let own = self.node.identity().map(|own| own.place);
             let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
             let (name, ids) = (Interpreter(py).text(&life.name), ids.unwrap_or_default());
             format!("<staso.Span {name:?} {} {doing}{ids}>", life.kind)

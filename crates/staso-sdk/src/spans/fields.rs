@@ -279,7 +279,7 @@ impl Span {
     }
 
     pub(crate) fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.node()?.life(|life| life.identity().map(tell)).flatten()
+        self.node()?.identity().map(tell)
     }
 
     /// The span as an entry of a context.
