@@ -356,9 +356,10 @@ pub fn close<H: Host>(
     let (name, held, answer) = (context.hold(&life.name), life.let_go(), life.answer());
     let (previous, token) = (previous.take(), token.take());
     drop(state);
+    // What nothing records was never put into the context.
+    let Some(own) = own else { return answer };
     let parent = raised.as_ref().and_then(|_| span_at(context, previous.as_ref()));
     node.leave(context, entry, token, previous);
-    let Some(own) = own else { return answer };
     let recorder = own.recorder_at_end();
     let answer = if held.is_none() && raised.is_none() && !recorder.is_redacting() {
         own.record_plain(recorder, ending, context.text(&name))
