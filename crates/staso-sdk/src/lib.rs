@@ -30,6 +30,7 @@ mod policy;
 mod queue;
 pub mod record;
 pub mod recorder;
+mod redaction;
 mod report;
 mod sampling;
 mod setting;
@@ -37,6 +38,7 @@ mod signals;
 mod spans;
 mod template;
 mod transport;
+mod vocabulary;
 mod wake;
 mod worker;
 
@@ -53,6 +55,7 @@ pub use life::{Ended, Identity, Life, Phase, Place, ToldHead};
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
 pub use open::OpenToken;
 pub use recorder::Recorder;
+pub use redaction::Rules;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
 pub use spans::fields::Score;
@@ -68,6 +71,7 @@ pub use spans::{
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
 pub use template::Template;
+pub use vocabulary::Vocabulary;
 
 /// The guide's programs are tested as they stand there.
 #[cfg(doctest)]

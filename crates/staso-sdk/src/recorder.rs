@@ -334,6 +334,13 @@ pub fn reinstate(own: &'static Recorder, before: Option<&'static Recorder>) {
     let _ = ACTIVE.compare_exchange(this, before, Ordering::AcqRel, Ordering::Relaxed);
 }
 
+/// Puts `own` back into force; answers what stood in its place.
+pub fn resume(own: &'static Recorder) -> Option<&'static Recorder> {
+    let others = ACTIVE.swap(std::ptr::from_ref(own).cast_mut(), Ordering::AcqRel);
+    // SAFETY: as in `active`.
+    unsafe { others.as_ref() }
+}
+
 /// Takes whatever is in force out of force.
 pub fn uninstall() {
     ACTIVE.store(std::ptr::null_mut(), Ordering::Release);

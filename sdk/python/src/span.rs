@@ -203,11 +203,15 @@ class! {
         drop(self.node.change(|held| held.describe(description)));
     }
 
-    fn record_exception(&self, exc: &Bound<'_, PyAny>) {
-        nesting::record_exception(&self.node, Held::of(exc), |r| Walker::new(exc.py(), r));
+    fn record_exception(&self, exception: &Bound<'_, PyAny>) {
+        let (py, raised) = (exception.py(), Held::of(exception));
+        nesting::record_exception(&self.node, raised, |r| Walker::new(py, r));
     }
 
-    #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
+    #[pyo3(
+        signature = (name, *, value, data_type=None, comment=None),
+        text_signature = "($self, name, *, value, data_type='numeric', comment=None)"
+    )]
     fn annotate(
         &self,
         name: &Bound<'_, PyAny>,

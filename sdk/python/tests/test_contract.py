@@ -48,8 +48,8 @@ SIGNATURES = {
     "inject": "(headers, baggage=False)",
     "extract": "(headers)",
     "bind": "(fn)",
-    "annotate": "(*, trace_id, name, value, data_type=None, span_id=None, comment=None)",
-    "generate_agent_id": "(name)",
+    "annotate": "(*, trace_id, name, value, data_type='numeric', span_id=None, comment=None)",
+    "generate_agent_id": "(agent_name)",
 }  # fmt: skip
 
 
