@@ -198,7 +198,9 @@ impl Recorder {
 
     /// Counts a value that the redaction could not decide.
     pub fn fail_redaction(&self) {
-        self.redactions_failed.fetch_add(1, Ordering::Relaxed);
+        if self.redactions_failed.fetch_add(1, Ordering::Relaxed) == 0 {
+            crate::redaction::say_failed();
+        }
     }
 
     /// Counts an annotation that says nothing: its number is not finite.

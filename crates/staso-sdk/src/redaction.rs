@@ -14,6 +14,7 @@ mod text;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::log::{LogLevel, log};
 use crate::recorder::Recorder;
 pub(crate) use ruled::Ruled;
 
@@ -152,6 +153,16 @@ fn replaced(
     }
     out.extend_from_slice(&text[told..]);
     Some(out)
+}
+
+/// A redaction failed for the first time: what it hides now is more than what was meant.
+#[cold]
+pub(crate) fn say_failed() {
+    let message = format!(
+        "a redaction failed: {FAILED:?} stands in the place of what it was asked about, and redactions_failed in \
+         the client's stats() counts it. Find the value that it fails for by calling it in a test of your own."
+    );
+    log(LogLevel::Warning, &message);
 }
 
 /// What a redaction decides. It fails closed: where it panics there is a text to stand for what it was asked

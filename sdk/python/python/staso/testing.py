@@ -94,10 +94,10 @@ def capture(*, deterministic: bool = False, redact: Redaction | None = None) -> 
 _captures: list[Capture] = []
 
 
-def resume_capture() -> None:
-    """Put the innermost capture back into force; for ``init``."""
-    if _captures:
-        _captures[-1].resume()
+def resume_captures() -> None:
+    """Put the captures back into force, the innermost before the others; for ``init``."""
+    for capture in _captures:
+        capture.resume()
 
 
 def _span(record: dict[str, Any]) -> RecordedSpan:

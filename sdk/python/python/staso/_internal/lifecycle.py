@@ -74,7 +74,7 @@ def init(
     _client = client = Client(engine, previous)
     if "staso.testing" in sys.modules:
         # What a test captures, it captures until its block ends.
-        sys.modules["staso.testing"].resume_capture()
+        sys.modules["staso.testing"].resume_captures()
     _settle(client)
     return client
 
