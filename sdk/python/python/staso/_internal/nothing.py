@@ -212,7 +212,15 @@ def generate_agent_id(agent_name: str) -> str:
     """Give the stable id of an agent: the same name, the same id, everywhere."""
     import uuid
 
-    return str(uuid.uuid5(uuid.UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890"), agent_name))
+    namespace = uuid.UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
+    try:
+        # `uuid.uuid5` takes it from `hashlib`, which also looks for modules that a sub-interpreter is
+        # refused. CPython 3.12.1 does not survive that, nor a first call by keywords.
+        from _sha1 import sha1
+    except ImportError:
+        return str(uuid.uuid5(namespace, agent_name))
+    digest: bytes = sha1(namespace.bytes + agent_name.encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def current_span() -> None:
