@@ -49,7 +49,7 @@ while read -r version python; do
     continue
   fi
   log=$results/matrix-$version.log
-  if "$home/bin/python" -m pytest -q sdk/python/tests 2>&1 | tee "$log"; then
+  if "$home/bin/python" -m pytest sdk/python/tests 2>&1 | tee "$log"; then
     rows+=("$version|passed|$(tail -n 1 "$log")")
   else
     failures=$((failures + 1))
