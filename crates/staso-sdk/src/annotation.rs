@@ -83,7 +83,7 @@ impl<O> Annotation<O> {
         trace_id: &TraceId,
         span_id: Option<&SpanId>,
     ) -> Enqueued {
-        host.pen().out.clear();
+        host.pen().clear();
         host.pen().raw(b"{\"id\":");
         write_uuid(&mut host.pen().out, &ids::uuid_v4());
         if let Some(span_id) = span_id {

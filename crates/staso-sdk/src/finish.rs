@@ -284,6 +284,7 @@ fn write_attributes<H: Host>(
             (None, None) => {}
         }
         if let (SpanStatus::Ok, Some(description)) = (status, &held.description)
+            && held.forced.is_some()
             && recorder.capture.allows_all()
         {
             host.pen().comma(&mut is_first);
@@ -302,7 +303,8 @@ fn write_attributes<H: Host>(
 
 /// What went wrong: the program's word before the exception's.
 fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus) {
-    if !status.is_error() {
+    // An `ok` that the program forced has no error; one that it did not may be told what was not quite right.
+    if !status.is_error() && (held.forced.is_some() || held.description.is_none()) {
         return;
     }
     let message = match &held.description {

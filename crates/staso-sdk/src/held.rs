@@ -7,6 +7,7 @@ use staso_model::SpanStatus;
 use crate::annotation::Annotation;
 use crate::field::{Field, Fields};
 use crate::host::{Described, Object};
+use crate::nesting::Context;
 use crate::recorder::Recorder;
 use crate::template::Template;
 
@@ -91,6 +92,18 @@ impl<O: Object> Held<O> {
     /// Keeps what is assigned to a field; answers what it replaces.
     pub fn set_field(&mut self, field: Field, value: Option<O>) -> Option<O> {
         self.fields.get_or_insert_default().set(field, value)
+    }
+
+    /// Sets the model; the first time, it is also the model that was asked for. Answers what is replaced.
+    pub fn set_model<C: Context<Object = O>>(
+        &mut self,
+        context: C,
+        model: Option<O>,
+    ) -> [Option<O>; 2] {
+        let is_first = self.field(Field::RequestedModel).is_none();
+        let asked = model.as_ref().filter(|_| is_first).map(|model| context.hold(model));
+        let before = asked.and_then(|asked| self.set_field(Field::RequestedModel, Some(asked)));
+        [before, self.set_field(Field::Model, model)]
     }
 
     /// Sets what went in, which the arguments make way for; answers what it replaces.

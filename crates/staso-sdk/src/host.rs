@@ -70,9 +70,10 @@ pub trait Host {
     /// What the program's redaction makes of a text at `path`; `None` where there is no redaction.
     fn redact(&mut self, path: &[&'static str], text: &str) -> Option<String>;
 
-    /// A text as it may leave the program: redacted, then bounded.
+    /// A text as it may leave the program: redacted by the program and by the rules, then bounded.
     fn told<'t>(&mut self, path: &[&'static str], text: Cow<'t, str>) -> Cow<'t, str> {
         let text = self.redact(path, &text).map_or(text, Cow::Owned);
+        let text = self.pen().kept(text);
         bounded(text, self.pen().limits.value_bytes)
     }
 }

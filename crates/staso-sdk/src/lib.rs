@@ -31,13 +31,16 @@ mod policy;
 mod queue;
 pub mod record;
 pub mod recorder;
+mod redaction;
 mod report;
 mod sampling;
 mod setting;
 mod signals;
 mod spans;
+mod spare;
 mod template;
 mod transport;
+mod vocabulary;
 mod wake;
 mod worker;
 
@@ -55,6 +58,7 @@ pub use life::{Ended, Ending, Identity, Life, Phase, Place, ToldHead};
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
 pub use open::OpenToken;
 pub use recorder::Recorder;
+pub use redaction::Rules;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
 pub use spans::fields::Score;
@@ -67,9 +71,11 @@ pub use spans::{
     DetachedSpan, Span, SpanBuilder, SpanGuard, bind, client, current, init, init_with_redaction,
     shutdown, span,
 };
+pub use spare::Spare;
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
 pub use template::Template;
+pub use vocabulary::Vocabulary;
 
 /// The guide's programs are tested as they stand there.
 #[cfg(doctest)]

@@ -130,6 +130,21 @@ impl<O: Object + 'static> Node<O> {
         self.state.lock()
     }
 
+    /// A span in one line, for people; `None` for a scope.
+    pub fn shown<C: Context<Object = O>>(&self, context: C) -> Option<String> {
+        self.life(|life| {
+            let doing = match life.phase() {
+                Phase::New => "not started",
+                Phase::Open => "open",
+                Phase::Ended => life.status.as_str(),
+            };
+            let own = self.identity().map(|own| own.place);
+            let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
+            let (name, ids) = (context.text(&life.name), ids.unwrap_or_default());
+            format!("<staso.Span {name:?} {} {doing}{ids}>", life.kind)
+        })
+    }
+
     /// Looks at the span, where it is one.
     #[inline]
     pub fn life<T>(&self, look: impl FnOnce(&mut Life<O>) -> T) -> Option<T> {

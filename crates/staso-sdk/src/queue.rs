@@ -1,10 +1,13 @@
 //! The queue in memory, for where there is no journal: bounded, and the newest is refused.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind, Stamp};
 use uuid::Uuid;
+
+use crate::log::{LogLevel, log};
 
 /// The most bytes of records held in memory, whatever their number.
 const MAX_BYTES: usize = 64 << 20;
@@ -15,6 +18,7 @@ pub(crate) struct Queue {
     id: Uuid,
     max_records: usize,
     state: Mutex<State>,
+    has_said_full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +35,7 @@ struct State {
 impl Queue {
     pub(crate) fn new(max_records: usize) -> Self {
         let id = Uuid::from_bytes(crate::ids::uuid_v4());
-        Self { id, max_records, state: Mutex::default() }
+        Self { id, max_records, state: Mutex::default(), has_said_full: AtomicBool::new(false) }
     }
 
     /// Whether there was room.
@@ -47,7 +51,25 @@ impl Queue {
             state.bytes += record.json.len();
             state.records.push_back(record);
         }
+        drop(state);
+        if is_full && !is_announcement {
+            self.say_full();
+        }
         !is_full
+    }
+
+    /// Spans are lost from now on: said once.
+    #[cold]
+    fn say_full(&self) {
+        if !self.has_said_full.swap(true, Ordering::Relaxed) {
+            let message = format!(
+                "the queue in memory is full: new spans are refused until the server takes some of the \
+                 {} records or {MAX_BYTES} bytes that it may hold. Start the server or make it reachable; \
+                 to keep more meanwhile, let the journal be written (journal=True) or raise max_queue_size.",
+                self.max_records
+            );
+            log(LogLevel::Warning, &message);
+        }
     }
 
     /// The batch in flight as it was, else the next records.

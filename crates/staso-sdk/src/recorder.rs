@@ -224,7 +224,9 @@ impl Recorder {
 
     /// Counts a value that the redaction could not decide.
     pub fn fail_redaction(&self) {
-        self.redactions_failed.fetch_add(1, Ordering::Relaxed);
+        if self.redactions_failed.fetch_add(1, Ordering::Relaxed) == 0 {
+            crate::redaction::say_failed();
+        }
     }
 
     /// Counts an annotation that says nothing: its number is not finite.
@@ -349,6 +351,13 @@ pub fn reinstate(own: &'static Recorder, before: Option<&'static Recorder>) {
     let this = std::ptr::from_ref(own).cast_mut();
     let before = before.map_or(std::ptr::null_mut(), |kept| std::ptr::from_ref(kept).cast_mut());
     let _ = ACTIVE.compare_exchange(this, before, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Puts `own` back into force; answers what stood in its place.
+pub fn resume(own: &'static Recorder) -> Option<&'static Recorder> {
+    let others = ACTIVE.swap(std::ptr::from_ref(own).cast_mut(), Ordering::AcqRel);
+    // SAFETY: as in `active`.
+    unsafe { others.as_ref() }
 }
 
 /// Takes whatever is in force out of force.

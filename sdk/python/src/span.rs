@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use staso_sdk::nesting::{self, Context, Node};
-use staso_sdk::{Enqueued, FailureKind, Field, Identity, Phase, SpanKind, SpanStatus};
+use staso_sdk::{Enqueued, FailureKind, Field, Identity, SpanKind, SpanStatus};
 
 use crate::context::Interpreter;
 use crate::objects;
@@ -23,11 +23,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    #[inline]
-    pub(crate) fn new(name: Held, kind: SpanKind, held: Option<Box<Payload>>) -> Self {
-        Self { node: Node::span(name, kind, held) }
-    }
-
     pub(crate) fn start(slf: &Bound<'_, Self>) {
         let py = slf.py();
         nesting::start(Interpreter(py), &Held::of(slf), &slf.get().node, |r| Walker::new(py, r));
@@ -72,13 +67,13 @@ impl Span {
     }
 
     fn set_field(&self, value: Bound<'_, PyAny>, field: Field) {
-        let is_first_model = field == Field::Model
-            && self.held(value.py(), |held| held.field(Field::RequestedModel)).is_none();
-        if is_first_model {
-            self.set_field(value.clone(), Field::RequestedModel);
-        }
+        let context = Interpreter(value.py());
         let value = Held::some(value);
-        drop(self.node.change(|held| held.set_field(field, value)));
+        let replaced = self.node.change(|held| match field {
+            Field::Model => held.set_model(context, value),
+            field => [None, held.set_field(field, value)],
+        });
+        drop(replaced);
     }
 
     fn force(&self, status: SpanStatus) {
@@ -206,11 +201,15 @@ class! {
         drop(self.node.change(|held| held.describe(description)));
     }
 
-    fn record_exception(&self, exc: &Bound<'_, PyAny>) {
-        nesting::record_exception(&self.node, Held::of(exc), |r| Walker::new(exc.py(), r));
+    fn record_exception(&self, exception: &Bound<'_, PyAny>) {
+        let (py, raised) = (exception.py(), Held::of(exception));
+        nesting::record_exception(&self.node, raised, |r| Walker::new(py, r));
     }
 
-    #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
+    #[pyo3(
+        signature = (name, *, value, data_type=None, comment=None),
+        text_signature = "($self, name, *, value, data_type='numeric', comment=None)"
+    )]
     fn annotate(
         &self,
         name: &Bound<'_, PyAny>,
@@ -314,17 +313,7 @@ class! {
     }
 
     fn __repr__(&self, py: Python<'_>) -> Option<String> {
-        self.node.life(|life| {
-            let doing = match life.phase() {
-                Phase::New => "not started",
-                Phase::Open => "open",
-                Phase::Ended => life.status.as_str(),
-            };
-            let own = self.node.identity().map(|own| own.place);
-            let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
-            let (name, ids) = (Interpreter(py).text(&life.name), ids.unwrap_or_default());
-            format!("<staso.Span {name:?} {} {doing}{ids}>", life.kind)
-        })
+        self.node.shown(Interpreter(py))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

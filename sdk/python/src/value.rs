@@ -7,12 +7,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
 use staso_sdk::pen::{Call, Pen, is_writing, whole};
-use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder};
+use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder, Rules};
 
 use crate::context::Interpreter;
 use crate::objects;
@@ -40,6 +40,15 @@ pub(crate) struct Gil;
 // could do without its global lock is asked to keep it (`gil_used`).
 unsafe impl OneThreadAtATime for Gil {}
 
+/// What `init(redact=...)` asked for: the program's own redaction, and the built-in rules, which the pen
+/// applies to what that one leaves.
+#[derive(FromPyObject)]
+pub(crate) struct Redaction(Option<Py<PyAny>>, #[pyo3(from_py_with = rules)] Rules);
+
+fn rules(names: &Bound<'_, PyAny>) -> PyResult<Rules> {
+    Rules::named(names.extract::<Vec<String>>()?).map_err(PyValueError::new_err)
+}
+
 impl Object for Held {
     type Lock = InterpreterLock<Gil>;
 
@@ -62,7 +71,11 @@ impl Held {
 impl<'py> Walker<'py> {
     /// A walker for one record of `recorder`.
     pub(crate) fn new(py: Python<'py>, recorder: &'static Recorder) -> Self {
-        let (pen, redaction) = (Pen::new(recorder.limits), recorder.redaction());
+        let (mut pen, mut redaction) = (Pen::new(recorder.limits), None);
+        if let Some(Redaction(own, rules)) = recorder.redaction() {
+            pen.apply(rules, recorder);
+            redaction = own.as_ref();
+        }
         Self { py, pen, recorder, redaction, path: Vec::new() }
     }
 
@@ -187,7 +200,10 @@ impl<'py> Walker<'py> {
         let path = PyTuple::new(self.py, self.path.iter().map(|part| part.clone_ref(self.py)));
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let answer = Call::begin().map(|_call| redact.call1((path?, value)));
+        let answer = Call::begin().map(|_call| redact.call1((path?, &value)));
+        if let Ok(text) = value.cast::<PyString>() {
+            self.pen.comes_from(&text.to_string_lossy());
+        }
         let answer =
             answer.and_then(|kept| kept.inspect_err(|error| note_interrupt(self.py, error)).ok());
         Some(answer.unwrap_or_else(|| {

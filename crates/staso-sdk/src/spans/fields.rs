@@ -118,15 +118,7 @@ impl Span {
     /// call.set_model("large-1").set_input_tokens(120).set_output_tokens(40);
     /// ```
     pub fn set_model(&self, model: impl Into<SmolStr>) -> &Self {
-        self.set(
-            || Value::text(model),
-            |held, model| {
-                if held.field(Field::RequestedModel).is_none() {
-                    held.set_field(Field::RequestedModel, Some(model.clone()));
-                }
-                held.set_field(Field::Model, Some(model));
-            },
-        )
+        self.set(|| Value::text(model), |held, model| drop(held.set_model(Thread, Some(model))))
     }
 
     /// Whether the token counts are known. Of a model call they are not, until one is set.
