@@ -14,8 +14,9 @@ mkdir -p "$results"
 
 # One line for each version: its number, and the interpreter. The first one found of a version counts.
 interpreters() {
-  local python
-  for python in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3 $(compgen -c python3. | sort -u); do
+  local python named
+  named=$(compgen -c python3. | grep -xE 'python3\.[0-9]+t?' | sort -u || true)
+  for python in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3 $named; do
     "$python" -c '
 import platform, sys
 if sys.version_info >= (3, 10) and platform.python_implementation() == "CPython":

@@ -210,13 +210,14 @@ def annotate(*_: Any) -> None:
 
 def generate_agent_id(agent_name: str) -> str:
     """Give the stable id of an agent: the same name, the same id, everywhere."""
+    import importlib
     import uuid
 
     namespace = uuid.UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
     try:
-        # `uuid.uuid5` takes it from `hashlib`, which also looks for modules that a sub-interpreter is
+        # `uuid.uuid5` takes it from `hashlib`, which looks for modules that a sub-interpreter is
         # refused. CPython 3.12.1 does not survive that, nor a first call by keywords.
-        from _sha1 import sha1
+        sha1 = importlib.import_module("_sha1").sha1
     except ImportError:
         return str(uuid.uuid5(namespace, agent_name))
     digest: bytes = sha1(namespace.bytes + agent_name.encode()).digest()
