@@ -11,6 +11,7 @@ use staso_model::CaptureCategory;
 
 use crate::destination::{Destination, parse_base_url};
 use crate::env;
+use crate::network::Network;
 
 /// Keys that people leave in examples.
 const PLACEHOLDER_KEYS: &[&str] =
@@ -118,6 +119,8 @@ pub struct Config {
     pub agent_version: Option<String>,
     /// Where spans go.
     pub destination: Destination,
+    /// What stands between here and there.
+    pub network: Network,
     /// The most spans in one request.
     pub batch_size: usize,
     /// The longest a finished span waits for others.
@@ -187,11 +190,13 @@ impl Config {
             check_key(&destination, api_key.as_ref())?;
         }
         let capture = source.capture(overrides)?;
+        let network = destination.url().map(|url| Network::towards(url, env)).unwrap_or_default();
         Ok(Self {
             api_key,
             agent_name: source.text(o.agent_name, env::AGENT_NAME).or(o.script_name),
             agent_version: source.text(o.agent_version, env::AGENT_VERSION),
             destination,
+            network,
             batch_size: source.count(o.batch_size, env::BATCH_SIZE, 100, 1..=500)?,
             flush_interval: source.interval(o.flush_interval, env::FLUSH_INTERVAL, 0.5)?,
             max_queue_size: source.count(
