@@ -56,6 +56,8 @@ registry! {
 
 // The names that are not ours: every program on the machine reads them, and in lower case too.
 
+/// The span of another process that the first root span hangs under.
+pub const TRACEPARENT: &str = "TRACEPARENT";
 /// The proxy towards https addresses.
 pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
 /// The proxy towards http addresses.

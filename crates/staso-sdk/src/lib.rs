@@ -40,6 +40,7 @@ mod spans;
 mod template;
 mod transport;
 mod trouble;
+mod vcs;
 mod wake;
 mod worker;
 
@@ -59,6 +60,9 @@ pub use open::OpenToken;
 pub use recorder::Recorder;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use spans::attribute;
 pub use spans::fields::Score;
 pub use spans::future::{Instrument, Instrumented};
 #[cfg(feature = "tracing")]
@@ -71,7 +75,10 @@ pub use spans::{
 };
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
+#[cfg(feature = "macros")]
+pub use staso_sdk_macros::{agent, tool, trace};
 pub use template::Template;
+pub use vcs::Vcs;
 
 /// The guide's programs are tested as they stand there.
 #[cfg(doctest)]
