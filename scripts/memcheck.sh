@@ -3,7 +3,7 @@
 # uninitialised memory or wrong free that has the extension on its stack.
 # `scripts/memcheck.sh [python]`; the interpreter defaults to .venv/bin/python. Takes some minutes.
 # Python allocates with malloc here, so that valgrind sees each object; an unstripped wheel
-# (`maturin develop --profile dev`) gives names in the stacks.
+# (`maturin build --profile dev --strip=false`) gives names in the stacks. `scripts/asan.sh` is faster and sees less.
 set -eu
 cd "$(dirname "$0")/.."
 python=${1:-.venv/bin/python}

@@ -30,8 +30,42 @@ def test_children_of_a_dropped_span_are_shown_under_its_parent(server: Server, h
     run_program(DROPPED, home)
     server.wait_for_span("outer")
     # In the order of the tree, where depth 1 is right under the only root.
-    shown = [(span["name"], span["depth"], span["missing_parent"]) for span in server.spans()]
+    spans = server.spans()
+    shown = [(span["name"], span["depth"], span["missing_parent"]) for span in spans]
     assert shown == [("outer", 0, False), ("early", 1, False), ("late", 1, False)]
+    # Asked for alone, a child names the same parent, which can be opened.
+    outer, *children = spans
+    for child in children:
+        assert child["parent_span_id"] == outer["span_id"]
+        assert server.get(f"/api/spans/{child['trace_id']}/{child['span_id']}") == child
+    # Nothing was wrong with what the client said of the dropped one.
+    assert server.get("/api/health")["ingest"]["repaired"] == "0"
+
+
+SAMPLED = """
+import staso as st
+st.init(sample_rate=0.25, capture_git=False)
+for n in range(400):
+    with st.span("root"):
+        with st.span("call", kind="llm") as call:
+            call.input_tokens, call.output_tokens = 100, 10
+assert st.flush(60).ok
+"""
+
+
+@pytest.mark.spec("3.sample-rate")
+def test_a_sampled_program_is_listed_as_stored_and_can_be_weighed(server: Server, home: Path) -> None:
+    """A row and a facet say what is stored; what stands for the rest is the rate that every span carries."""
+    run_program(SAMPLED, home)
+    rows = server.trace_rows()
+    assert 0 < len(rows) < 400
+    assert {(row["span_count"], row["total_tokens"]) for row in rows} == {(2, 110)}
+    assert server.get("/api/facets?field=name")["values"] == [{"value": "root", "count": len(rows)}]
+    spans = server.spans()
+    assert {span["sample_rate"] for span in spans} == {0.25}
+    # Six standard deviations of 400 traces that are kept at a quarter.
+    weighed = sum(1 / span["sample_rate"] for span in spans if span["parent_span_id"] is None)
+    assert abs(weighed - 400) < 6 * (400 * 0.75 / 0.25) ** 0.5
 
 
 @pytest.mark.spec("3.server-json-mode")

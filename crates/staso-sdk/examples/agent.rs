@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
-use staso_sdk::{Config, Instrument, Overrides, SpanKind, conversation, span};
+use staso_sdk::{Config, Instrument, Overrides, SpanKind, agent, conversation, span, tool, trace};
 
 /// An order of the shop.
 #[derive(Debug, Serialize)]
@@ -27,8 +27,7 @@ fn main() -> Result<()> {
         // Both turns belong to one conversation, and each is a trace of its own.
         let _conversation = conversation("support-4711").user_id("u-17").enter();
         for question in ["Where is order 7?", "And order 13? Write to me@example.org"] {
-            let turn = span("turn").kind(SpanKind::Agent);
-            match runtime.block_on(answer(question).instrument(turn)) {
+            match runtime.block_on(answer(question)) {
                 Ok(answer) => println!("{question}\n  {answer}"),
                 Err(error) => println!("{question}\n  failed: {error:#}"),
             }
@@ -41,42 +40,33 @@ fn main() -> Result<()> {
 }
 
 /// One turn: plan, look both things up at once, and write the answer.
+#[agent(name = "support", input(question), output, err)]
 async fn answer(question: &'static str) -> Result<String> {
-    let turn = staso_sdk::current();
-    turn.set_input(question);
     let id = plan(question)?;
     // Tasks are children of the span in which they were made, whatever thread runs them.
-    let order = tokio::spawn(look_up(id).instrument(span("look-up-order").kind(SpanKind::Tool)));
+    let order = span("look-up").detach();
+    let order = tokio::spawn(look_up(id).instrument(order));
     let policy = tokio::spawn(policy().instrument(span("find-policy").kind(SpanKind::Retriever)));
-    let (order, policy) = (order.await?, policy.await?);
-    let order = order.inspect_err(|error| {
-        turn.record_error(&**error);
-    })?;
+    let (order, policy) = (order.await??, policy.await?);
     let answer = chat(&format!("{question} {order:?} {policy}"));
-    turn.set_output(&answer).annotate("grounded", true);
+    staso_sdk::current().annotate("grounded", true);
     Ok(answer)
 }
 
 /// The number in a question.
+#[trace(input(question), output, err)]
 fn plan(question: &str) -> Result<u32> {
-    let plan = span("plan").start();
     let digits: String = question.chars().filter(char::is_ascii_digit).collect();
-    let id = digits.parse().context("no order is named")?;
-    plan.set_metadata("order_id", &id);
-    Ok(id)
+    digits.parse().context("no order is named")
 }
 
+#[tool(name = "order", input(id), output, err)]
 async fn look_up(id: u32) -> Result<Order> {
-    let tool = staso_sdk::current();
     tokio::time::sleep(Duration::from_millis(20)).await;
     if id == 13 {
-        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no order 13");
-        tool.record_error(&error);
-        bail!(error);
+        bail!("there is no order 13");
     }
-    let order = Order { id, state: "shipped" };
-    tool.set_input(&id).set_output(&order);
-    Ok(order)
+    Ok(Order { id, state: "shipped" })
 }
 
 async fn policy() -> &'static str {

@@ -11,6 +11,8 @@ use staso_model::CaptureCategory;
 
 use crate::destination::{Destination, parse_base_url};
 use crate::env;
+use crate::network::Network;
+use crate::vcs::Vcs;
 
 /// Keys that people leave in examples.
 const PLACEHOLDER_KEYS: &[&str] =
@@ -118,6 +120,8 @@ pub struct Config {
     pub agent_version: Option<String>,
     /// Where spans go.
     pub destination: Destination,
+    /// What stands between here and there.
+    pub network: Network,
     /// The most spans in one request.
     pub batch_size: usize,
     /// The longest a finished span waits for others.
@@ -138,6 +142,10 @@ pub struct Config {
     pub capture: CapturePolicy,
     /// Whether root spans carry the commit.
     pub capture_git: bool,
+    /// That commit, where the environment names it.
+    pub vcs: Option<Vcs>,
+    /// The W3C `traceparent` that this process was started with.
+    pub traceparent: Option<String>,
     /// The state directory; `None` where the environment names no place.
     pub home: Option<Home>,
     /// Whether records go to a journal in `home`.
@@ -187,11 +195,14 @@ impl Config {
             check_key(&destination, api_key.as_ref())?;
         }
         let capture = source.capture(overrides)?;
+        let capture_git = source.boolean(o.capture_git, env::CAPTURE_GIT, true)?;
+        let network = destination.url().map(|url| Network::towards(url, env)).unwrap_or_default();
         Ok(Self {
             api_key,
             agent_name: source.text(o.agent_name, env::AGENT_NAME).or(o.script_name),
             agent_version: source.text(o.agent_version, env::AGENT_VERSION),
             destination,
+            network,
             batch_size: source.count(o.batch_size, env::BATCH_SIZE, 100, 1..=500)?,
             flush_interval: source.interval(o.flush_interval, env::FLUSH_INTERVAL, 0.5)?,
             max_queue_size: source.count(
@@ -206,7 +217,9 @@ impl Config {
             workspace_slug: source.text(o.workspace_slug, env::WORKSPACE_SLUG),
             session_id: source.text(None, env::SESSION_ID),
             capture,
-            capture_git: source.boolean(o.capture_git, env::CAPTURE_GIT, true)?,
+            capture_git,
+            vcs: capture_git.then(|| Vcs::from_environment(env)).flatten(),
+            traceparent: source.get(env::TRACEPARENT),
             home,
             journal,
             sample_rate: source.share(o.sample_rate, env::SAMPLE_RATE, 1.0)?,

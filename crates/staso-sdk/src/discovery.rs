@@ -7,6 +7,7 @@ use staso_journal::{Home, ServerInfo, WireForm};
 
 use crate::config::Config;
 use crate::destination::{Destination, is_loopback_url};
+use crate::network::Network;
 use crate::transport::Target;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ impl Discovery {
             url: url.to_owned(),
             key: config.api_key.as_ref().map(|key| key.0.clone()),
             is_loopback: matches!(config.destination, Destination::Loopback { .. }),
+            network: config.network.clone(),
         });
         Self { named, home: config.home.clone(), looked_at: None, info: None }
     }
@@ -52,6 +54,7 @@ impl Discovery {
             url: info.url.trim_end_matches('/').to_owned(),
             key: (!info.token.is_empty()).then(|| info.token.clone()),
             is_loopback: is_loopback_url(&info.url),
+            network: Network::default(),
         };
         let form = (!info.capabilities.is_empty()).then_some(WireForm::Values);
         Some(Found { target, form })

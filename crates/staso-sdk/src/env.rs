@@ -53,3 +53,18 @@ registry! {
     VCS_BRANCH = "STASO_VCS_BRANCH", "found", "The branch put on root spans.";
     VCS_REPO_URL = "STASO_VCS_REPO_URL", "found", "The repository put on root spans.";
 }
+
+// The names that are not ours: every program on the machine reads them, and in lower case too.
+
+/// The span of another process that the first root span hangs under.
+pub const TRACEPARENT: &str = "TRACEPARENT";
+/// The proxy towards https addresses.
+pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+/// The proxy towards http addresses.
+pub const HTTP_PROXY: &str = "HTTP_PROXY";
+/// The proxy towards addresses that have none of their own.
+pub const ALL_PROXY: &str = "ALL_PROXY";
+/// The hosts that are reached without a proxy.
+pub const NO_PROXY: &str = "NO_PROXY";
+/// The file of trusted certificates.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";

@@ -6,6 +6,7 @@
 
 mod annotation;
 mod backoff;
+mod call;
 mod client;
 pub mod clock;
 mod config;
@@ -25,6 +26,7 @@ pub mod json;
 mod life;
 mod log;
 pub mod nesting;
+mod network;
 mod open;
 pub mod pen;
 mod policy;
@@ -40,6 +42,8 @@ mod spans;
 mod spare;
 mod template;
 mod transport;
+mod trouble;
+mod vcs;
 mod vocabulary;
 mod wake;
 mod worker;
@@ -56,11 +60,15 @@ pub use held::{Captured, Held};
 pub use host::{Described, Host, Object};
 pub use life::{Ended, Ending, Identity, Life, Phase, Place, ToldHead};
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
+pub use network::{Network, ProxyAddress};
 pub use open::OpenToken;
 pub use recorder::Recorder;
 pub use redaction::Rules;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use spans::attribute;
 pub use spans::fields::Score;
 pub use spans::future::{Instrument, Instrumented};
 #[cfg(feature = "tracing")]
@@ -74,7 +82,10 @@ pub use spans::{
 pub use spare::Spare;
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
+#[cfg(feature = "macros")]
+pub use staso_sdk_macros::{agent, tool, trace};
 pub use template::Template;
+pub use vcs::Vcs;
 pub use vocabulary::Vocabulary;
 
 /// The guide's programs are tested as they stand there.

@@ -7,16 +7,15 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
-use crate::json;
+pub use crate::call::{Call, tell_strands_apart};
 use crate::recorder::Recorder;
 use crate::redaction::{self, Ruled, Rules};
+use crate::{call, json};
 
 /// How deep values may nest: the server's limit of 512 less what stands around a value in a batch.
 const DEPTH_LIMIT: usize = 500;
@@ -92,12 +91,12 @@ pub(crate) fn with_buffer<T>(mut write: impl FnMut(&mut Vec<u8>) -> T) -> T {
     lent.ok().flatten().unwrap_or_else(|| write(&mut Vec::new()))
 }
 
-/// Whether this thread is writing a record. Code of the program that is called meanwhile, to describe a
-/// value or to redact it, records no spans: they would call it again, for ever.
+/// Whether we are inside the writing of a record. Code of the program that is called meanwhile, to
+/// describe a value or to redact it, records no spans: they would call it again, for ever.
 #[inline]
 #[must_use]
 pub fn is_writing() -> bool {
-    IN_USE.get() > 0
+    IN_USE.get() > 0 && call::is_ours()
 }
 
 impl Pen {
@@ -297,47 +296,6 @@ impl Pen {
         if let Some(ruled) = &mut self.ruled {
             ruled.judge(self.out.len(), text);
         }
-    }
-}
-
-/// How many calls into the program are under way, on all threads, and whether new ones may begin.
-static CALLS: AtomicU32 = AtomicU32::new(0);
-static IS_ENDING: AtomicBool = AtomicBool::new(false);
-
-/// One call into the program, to read what it holds.
-///
-/// When a language's runtime ends, its threads may be taken down inside such a call, through our own
-/// frames. So at the end of a program no new ones begin, and those under way are waited for.
-#[derive(Debug)]
-pub struct Call(());
-
-impl Call {
-    /// Begins a call; `None` when the program ends.
-    #[must_use]
-    pub fn begin() -> Option<Self> {
-        CALLS.fetch_add(1, Ordering::SeqCst);
-        let call = Self(());
-        (!IS_ENDING.load(Ordering::SeqCst)).then_some(call)
-    }
-
-    /// Lets no new call begin, and waits until none is under way, at most for this long.
-    pub fn end_all(at_most: Duration) {
-        IS_ENDING.store(true, Ordering::SeqCst);
-        let deadline = Instant::now() + at_most;
-        while CALLS.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Lets calls begin again: a program that goes on after all.
-    pub(crate) fn allow() {
-        IS_ENDING.store(false, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        CALLS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -26,6 +26,9 @@
 //! A span is an entry in the engine's nesting, as in every other language: guards may be dropped in any
 //! order and in any place, and at worst a later span gets another parent.
 
+#[cfg(feature = "macros")]
+pub mod attribute;
+mod commit;
 pub(crate) mod fields;
 pub(crate) mod future;
 mod here;
@@ -39,6 +42,7 @@ pub(crate) mod w3c;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use smol_str::SmolStr;
@@ -46,10 +50,13 @@ use staso_model::{SpanKind, SpanStatus};
 
 use crate::client::Client;
 use crate::config::Config;
+use crate::held::Held;
 use crate::host::Described;
+use crate::ids;
 use crate::nesting::{self, Node};
 use crate::recorder::{self, Recorder};
 use crate::report::{DeliveryReport, Enqueued, FailureKind};
+use crate::template::Template;
 use here::{Here, Thread};
 use redaction::Redaction;
 use value::{Value, Writer};
@@ -97,9 +104,16 @@ fn install(config: &Config, redaction: Option<Redaction>) -> Client {
     if let Some(replaced) = client() {
         replaced.shutdown(DRAIN);
     }
-    let recorder = Recorder::start(config, redaction);
+    // The parent of the process's first root, which the first client of the process records.
+    static IS_FIRST: AtomicBool = AtomicBool::new(true);
+    let parent = config.traceparent.as_deref().and_then(w3c::place_of);
+    let parent = parent.filter(|_| config.enabled && IS_FIRST.swap(false, Ordering::Relaxed));
+    let recorder = Recorder::start(config, redaction).with_first_parent(parent);
     let client = recorder.client().cloned();
-    recorder.install();
+    let recorder = recorder.install();
+    if config.enabled && config.capture_git {
+        commit::carry(recorder, config.vcs.clone());
+    }
     client.unwrap_or_else(|| Client::start(config.clone()))
 }
 
@@ -133,7 +147,7 @@ pub fn shutdown(timeout: Duration) -> DeliveryReport {
 /// ```
 #[must_use = "a span begins with `start`"]
 pub fn span(name: impl Into<SmolStr>) -> SpanBuilder {
-    SpanBuilder { name: name.into(), kind: SpanKind::Chain }
+    SpanBuilder { name: name.into(), kind: SpanKind::Chain, agent: None }
 }
 
 /// A handle on the innermost open span of this thread or task. Where there is none, what is said to the
@@ -173,6 +187,7 @@ pub fn bind<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 pub struct SpanBuilder {
     name: SmolStr,
     kind: SpanKind,
+    agent: Option<SmolStr>,
 }
 
 impl SpanBuilder {
@@ -184,6 +199,18 @@ impl SpanBuilder {
     #[must_use = "a span begins with `start`"]
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// The span and everything within belong to this agent, unless they name another.
+    ///
+    /// ```
+    /// let turn = staso_sdk::span("turn").kind(staso_sdk::SpanKind::Agent).agent("support").start();
+    /// drop(staso_sdk::span("the agent's").start());
+    /// ```
+    #[must_use = "a span begins with `start`"]
+    pub fn agent(mut self, name: impl Into<SmolStr>) -> Self {
+        self.agent = Some(name.into());
         self
     }
 
@@ -225,13 +252,21 @@ impl SpanBuilder {
         if !is_recording {
             return Span { entry: None };
         }
-        let node = Node::span(Value::Text(self.name), self.kind, None);
+        let held = self.agent.map(|name| Box::new(Held::planned(agent_template(&name), None)));
+        let node = Node::span(Value::Text(self.name), self.kind, held);
         let span = Span { entry: Some(Value::Entry(Arc::new(node))) };
         if let (Some(entry), Some(node)) = (&span.entry, span.node()) {
             nesting::start(Thread, entry, node, Writer::new);
         }
         span
     }
+}
+
+/// What makes an agent of a span.
+#[cold]
+fn agent_template(name: &str) -> Arc<Template<Value>> {
+    let agent = (name.to_owned(), ids::agent_id(name));
+    Arc::new(Template::new(Value::Members(Vec::new()), Some(agent)))
 }
 
 /// A handle on a span, cheap to clone, to be used from any thread. What is set after the span has ended is

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use staso_journal::{Batch, WireForm};
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
+use crate::network::Network;
 use crate::report::FailureKind;
+use crate::trouble::Trouble;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) key: Option<String>,
     /// On this machine: no proxy, and compressing would cost more than it saves.
     pub(crate) is_loopback: bool,
+    /// The proxy on the way, and the certificates to trust.
+    pub(crate) network: Network,
 }
 
 /// What an answer means.
@@ -45,35 +49,27 @@ pub(crate) enum Outcome {
 
 /// A connection to one target.
 pub(crate) struct Transport {
-    agent: Agent,
+    /// What speaks; trouble where it cannot be asked to.
+    agent: Result<Agent, Trouble>,
     target: Target,
     /// What the server understands; `None` until it has answered once.
     form: Option<WireForm>,
+    /// What a person has to mend, from the last request.
+    trouble: Option<Trouble>,
 }
 
 impl Transport {
     pub(crate) fn new(target: Target, form: Option<WireForm>) -> Self {
-        let tls = ureq::tls::TlsConfig::builder()
-            .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-            .build();
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_send_body(Some(SEND_TIMEOUT))
-            .timeout_recv_response(Some(ANSWER_TIMEOUT))
-            .timeout_recv_body(Some(ANSWER_TIMEOUT))
-            .user_agent(concat!("staso-sdk/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls);
-        if target.is_loopback {
-            config = config.proxy(None);
-        }
-        Self { agent: config.build().new_agent(), target, form }
+        Self { agent: agent_for(&target), target, form, trouble: None }
     }
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// What a person has to mend before a request can succeed, if that is why the last one failed.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
     }
 
     /// Which form the server understands. Asks it once, before the first batch: the older form
@@ -83,11 +79,12 @@ impl Transport {
             return Ok(form);
         }
         let url = format!("{}/api/health", self.target.url);
-        let mut request = self.agent.get(&url);
+        let mut request = self.agent()?.get(&url);
         if let Some(key) = &self.target.key {
             request = request.header("X-API-Key", key);
         }
-        let response = request.call().map_err(|error| outcome_of_error(&error))?;
+        let response = request.call();
+        let response = self.heard(response)?;
         let form = form_of(response.headers());
         if form == WireForm::Text
             && let Some(kind) = says_nothing(response.status().as_u16())
@@ -131,10 +128,8 @@ impl Transport {
         idempotency_key: Option<&str>,
     ) -> Result<Vec<u8>, Outcome> {
         let (body, encoding) = self.compress(body, form);
-        let mut request = self
-            .agent
-            .post(format!("{}{path}", self.target.url))
-            .header("Content-Type", "application/json");
+        let url = format!("{}{path}", self.target.url);
+        let mut request = self.agent()?.post(url).header("Content-Type", "application/json");
         if let Some(encoding) = encoding {
             request = request.header("Content-Encoding", encoding);
         }
@@ -144,7 +139,8 @@ impl Transport {
         if let Some(key) = idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
-        let mut response = request.send(&body[..]).map_err(|error| outcome_of_error(&error))?;
+        let response = request.send(&body[..]);
+        let mut response = self.heard(response)?;
         let text = read_answer(&mut response);
         if form_of(response.headers()) == WireForm::Values {
             self.form = Some(WireForm::Values);
@@ -153,6 +149,29 @@ impl Transport {
             Outcome::Delivered => Ok(text),
             other => Err(other),
         }
+    }
+
+    fn agent(&mut self) -> Result<&Agent, Outcome> {
+        if let Err(trouble) = &self.agent {
+            self.trouble = Some(trouble.clone());
+        }
+        let unusable = Outcome::Retry(FailureKind::NetworkUnavailable, None);
+        self.agent.as_ref().map_err(|_| unusable)
+    }
+
+    /// Any answer at all; otherwise what the error means.
+    fn heard(
+        &mut self,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, Outcome> {
+        answer.inspect(|_| self.trouble = None).map_err(|error| {
+            self.trouble = Trouble::of(&error, &self.target.url, &self.target.network);
+            if let Some(Trouble::Certificate(_)) = self.trouble {
+                // The trusted certificates were read when it first spoke; they may be mended by now.
+                self.agent = agent_for(&self.target);
+            }
+            outcome_of_error(&error)
+        })
     }
 
     fn compress(&self, body: Vec<u8>, form: WireForm) -> (Vec<u8>, Option<&'static str>) {
@@ -167,6 +186,35 @@ impl Transport {
             Ok(packed) => (packed, Some(encoding)),
             Err(_) => (body, None),
         }
+    }
+}
+
+/// What speaks to a target, under its proxy and with the certificates that are trusted now.
+fn agent_for(target: &Target) -> Result<Agent, Trouble> {
+    let tls =
+        ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_send_body(Some(SEND_TIMEOUT))
+        .timeout_recv_response(Some(ANSWER_TIMEOUT))
+        .timeout_recv_body(Some(ANSWER_TIMEOUT))
+        .user_agent(concat!("staso-sdk/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .proxy(proxy_for(target)?);
+    Ok(config.build().new_agent())
+}
+
+fn proxy_for(target: &Target) -> Result<Option<Proxy>, Trouble> {
+    let named = target.network.proxy.as_ref().filter(|_| !target.is_loopback);
+    let Some(named) = named else { return Ok(None) };
+    match Proxy::new(&named.url) {
+        Ok(proxy) if matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) => {
+            Ok(Some(proxy))
+        }
+        _ => Err(Trouble::unusable(named)),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::log::{LogLevel, log};
 use crate::record::{Entry, write_provisional};
 use crate::report::FailureKind;
 use crate::transport::{Outcome, Transport};
+use crate::trouble::Trouble;
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const ADOPT_EVERY: Duration = Duration::from_secs(30);
@@ -396,12 +397,12 @@ impl Worker {
             _ => "; it is tried again",
         };
         let kept = if self.engine.journal.is_some() { "the journal" } else { "memory" };
-        self.engine.said.warn(
-            kind.as_str(),
-            &format!(
-                "spans were not delivered ({}); they are kept in {kept}{advice}",
-                kind.as_str()
-            ),
-        );
+        let trouble = self.transport.as_ref().and_then(Transport::trouble);
+        let word = trouble.map_or(kind.as_str(), Trouble::word);
+        let why = trouble.map(|trouble| format!(": {}", trouble.message())).unwrap_or_default();
+        let kind = kind.as_str();
+        let message =
+            format!("spans were not delivered ({kind}){why}; they are kept in {kept}{advice}");
+        self.engine.said.warn(word, &message);
     }
 }

@@ -105,8 +105,10 @@ pub struct Trace {
 /// A span with its place in the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TreeSpan {
-    /// The span. `parent_span_id` is as sent, also where the parent was dropped.
+    /// The span. Its `parent_span_id` is as sent, also where the parent was dropped.
     pub span: Span,
+    /// See [`Place::parent_span_id`].
+    pub parent_span_id: Option<SpanId>,
     /// 0 for a root.
     pub depth: u32,
     /// The index in [`Trace::spans`] of the span it hangs under: the parent, or the nearest
@@ -127,9 +129,21 @@ pub struct FoundSpan {
     pub place: Option<Place>,
 }
 
+impl TreeSpan {
+    /// What is said of the span alone when it is asked for by its id.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let Self { parent_span_id, depth, missing_parent, .. } = *self;
+        Place { parent_span_id, depth, missing_parent }
+    }
+}
+
 /// Where one span stands in its trace's tree; the same as [`TreeSpan`] says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    /// The nearest ancestor that was not dropped, whether it has arrived or not; `None` for a root, and
+    /// where nobody but itself or a ring of dropped spans is named.
+    pub parent_span_id: Option<SpanId>,
     /// See [`TreeSpan::depth`].
     pub depth: u32,
     /// See [`TreeSpan::missing_parent`].

@@ -13,7 +13,8 @@ use crate::row::{Place, TreeSpan};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hook {
     Root,
-    Missing,
+    /// Under one that has not arrived; `None` for a ring.
+    Missing(Option<SpanId>),
     Under(usize),
 }
 
@@ -25,10 +26,23 @@ enum Hook {
 #[must_use]
 pub fn tree_order(mut spans: Vec<Span>) -> Vec<TreeSpan> {
     spans.sort_by_key(|span| (span.start_ns, span.span_id));
-    let hooks = cut_cycles(&bridge_dropped(&parents(&spans), &spans));
+    let bridged = bridge_dropped(&parents(&spans), &spans);
+    let named_by =
+        |(hook, span): (&Hook, &Span)| target(*hook, &spans).filter(|id| *id != span.span_id);
+    let named: Vec<_> = bridged.iter().zip(&spans).map(named_by).collect();
+    let hooks = cut_cycles(&bridged);
     let children = children(&hooks, &spans);
     let order = pre_order(&children);
-    assemble(spans, &hooks, &order)
+    assemble(spans, &hooks, &named, &order)
+}
+
+/// The span that a hook names, arrived or not.
+fn target(hook: Hook, spans: &[Span]) -> Option<SpanId> {
+    match hook {
+        Hook::Root => None,
+        Hook::Missing(id) => id,
+        Hook::Under(parent) => Some(spans[parent].span_id),
+    }
 }
 
 /// What a walk towards the root has to know of a span.
@@ -63,33 +77,44 @@ pub fn place<E>(
     }
     // Every span passed that was not dropped, with its distance from the first.
     let mut passed = HashMap::from([(span.span_id, 0_u32)]);
-    let mut parent = span.parent_span_id;
+    let mut found = nearest_kept(span.parent_span_id, &mut look)?;
+    let parent_span_id = found.id().filter(|id| *id != span.span_id);
     loop {
         let above = u32::try_from(passed.len()).unwrap_or(u32::MAX);
-        let depth = above - 1;
-        match nearest_kept(parent, &mut look)? {
-            Above::Nothing => return Ok(Some(Place { depth, missing_parent: false })),
-            // Only who names the missing one stands as a root because of it.
-            Above::Missing => return Ok(Some(Place { depth, missing_parent: depth == 0 })),
-            Above::Kept(id, _) if passed.contains_key(&id) => {
-                // A ring: each of its members is a root.
-                let depth = passed[&id];
-                return Ok(Some(Place { depth, missing_parent: depth == 0 }));
-            }
+        let (depth, is_lost) = match found {
+            Above::Nothing => (above - 1, false),
+            Above::Missing(_) => (above - 1, true),
+            // A ring: each of its members is a root.
+            Above::Kept(id, _) if passed.contains_key(&id) => (passed[&id], true),
             Above::Kept(id, next) => {
                 passed.insert(id, above);
-                parent = next;
+                found = nearest_kept(next, &mut look)?;
+                continue;
             }
-        }
+        };
+        // Only who names the lost one stands as a root because of it.
+        let missing_parent = is_lost && depth == 0;
+        return Ok(Some(Place { parent_span_id, depth, missing_parent }));
     }
 }
 
 /// What stands above a span once dropped ones are passed over.
 enum Above {
     Nothing,
-    Missing,
+    /// One that has not arrived; `None` for a ring of dropped ones.
+    Missing(Option<SpanId>),
     /// A span that was not dropped, and its parent.
     Kept(SpanId, Option<SpanId>),
+}
+
+impl Above {
+    fn id(&self) -> Option<SpanId> {
+        match self {
+            Self::Nothing => None,
+            Self::Missing(id) => *id,
+            Self::Kept(id, _) => Some(*id),
+        }
+    }
 }
 
 fn nearest_kept<E>(
@@ -102,7 +127,8 @@ fn nearest_kept<E>(
             Some(step) if !step.dropped => return Ok(Above::Kept(id, step.parent)),
             // A ring of dropped ones leads nowhere.
             Some(step) if passed.insert(id) => parent = step.parent,
-            _ => return Ok(Above::Missing),
+            Some(_) => return Ok(Above::Missing(None)),
+            None => return Ok(Above::Missing(Some(id))),
         }
     }
     Ok(Above::Nothing)
@@ -113,7 +139,9 @@ fn parents(spans: &[Span]) -> Vec<Hook> {
     let places: HashMap<_, _> = spans.iter().enumerate().map(|(i, s)| (s.span_id, i)).collect();
     let hook = |span: &Span| match span.parent_span_id {
         None => Hook::Root,
-        Some(parent) => places.get(&parent).map_or(Hook::Missing, |i| Hook::Under(*i)),
+        Some(parent) => {
+            places.get(&parent).map_or(Hook::Missing(Some(parent)), |i| Hook::Under(*i))
+        }
     };
     spans.iter().map(hook).collect()
 }
@@ -132,7 +160,7 @@ fn bridge_dropped(parents: &[Hook], spans: &[Span]) -> Vec<Hook> {
             }
             if walked[at] {
                 // Only dropped spans are walked through: a ring of them leads nowhere.
-                break Hook::Missing;
+                break Hook::Missing(None);
             }
             walked[at] = true;
             path.push(at);
@@ -143,7 +171,7 @@ fn bridge_dropped(parents: &[Hook], spans: &[Span]) -> Vec<Hook> {
         };
         path.drain(..).for_each(|i| resolved[i] = Some(answer));
     }
-    resolved.into_iter().map(|hook| hook.unwrap_or(Hook::Missing)).collect()
+    resolved.into_iter().map(|hook| hook.unwrap_or(Hook::Missing(None))).collect()
 }
 
 /// Turns every member of a cycle into a root. Colours: 0 unseen, 1 on this walk, 2 done.
@@ -160,7 +188,7 @@ fn cut_cycles(hooks: &[Hook]) -> Vec<Hook> {
         }
         if let Some(entry) = at.filter(|i| colour[*i] == 1) {
             let members = path.iter().rev().take_while(|i| **i != entry).chain([&entry]);
-            members.for_each(|i| cut[*i] = Hook::Missing);
+            members.for_each(|i| cut[*i] = Hook::Missing(None));
         }
         path.drain(..).for_each(|i| colour[i] = 2);
     }
@@ -190,7 +218,12 @@ fn pre_order(children: &[Vec<usize>]) -> Vec<usize> {
     order
 }
 
-fn assemble(spans: Vec<Span>, hooks: &[Hook], order: &[usize]) -> Vec<TreeSpan> {
+fn assemble(
+    spans: Vec<Span>,
+    hooks: &[Hook],
+    named: &[Option<SpanId>],
+    order: &[usize],
+) -> Vec<TreeSpan> {
     let mut slots: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
     let mut place = vec![0_u32; slots.len()];
     let mut tree: Vec<TreeSpan> = Vec::with_capacity(order.len());
@@ -200,8 +233,10 @@ fn assemble(spans: Vec<Span>, hooks: &[Hook], order: &[usize]) -> Vec<TreeSpan> 
         let parent = if let Hook::Under(parent) = hooks[i] { Some(place[parent]) } else { None };
         let depth = parent.map_or(0, |parent| tree[parent as usize].depth + 1);
         place[i] = at;
-        let missing_parent = hooks[i] == Hook::Missing;
-        tree.push(TreeSpan { span, depth, parent, subtree_end: at + 1, missing_parent });
+        let missing_parent = matches!(hooks[i], Hook::Missing(_));
+        let parent_span_id = named[i];
+        let subtree_end = at + 1;
+        tree.push(TreeSpan { span, parent_span_id, depth, parent, subtree_end, missing_parent });
     }
     // A child stands after its parent, so that one backward pass hands every end upwards.
     for i in (0..tree.len()).rev() {
@@ -228,12 +263,14 @@ mod tests {
         span
     }
 
-    /// `id@depth`, with `!` for a missing parent.
+    /// `id@depth`, with `!` for a missing parent, and `<id` for the parent it is shown with.
     fn shown(spans: Vec<Span>) -> String {
         every_place_is_as_in_the_tree(&spans);
         let show = |t: &TreeSpan| {
-            let id = u64::from_be_bytes(t.span.span_id.low());
-            format!("{id}@{}{}", t.depth, if t.missing_parent { "!" } else { "" })
+            let number = |id: SpanId| u64::from_be_bytes(id.low());
+            let parent = t.parent_span_id.map(|id| format!("<{}", number(id))).unwrap_or_default();
+            let mark = if t.missing_parent { "!" } else { "" };
+            format!("{}@{}{mark}{parent}", number(t.span.span_id), t.depth)
         };
         tree_order(spans).iter().map(show).collect::<Vec<_>>().join(" ")
     }
@@ -243,8 +280,7 @@ mod tests {
         let tree = tree_order(spans.to_vec());
         for span in spans {
             let found = place(span, look).unwrap();
-            let of = |t: &TreeSpan| Place { depth: t.depth, missing_parent: t.missing_parent };
-            let wanted = tree.iter().find(|t| t.span.span_id == span.span_id).map(of);
+            let wanted = tree.iter().find(|t| t.span.span_id == span.span_id).map(TreeSpan::place);
             assert_eq!(found, wanted, "{}", span.span_id);
         }
     }
@@ -254,23 +290,26 @@ mod tests {
         let spans =
             vec![span(4, 2, false), span(3, 1, false), span(2, 1, false), span(1, 0, false)];
         let tree = tree_order(spans.clone());
-        assert_eq!(shown(spans), "1@0 2@1 4@2 3@1");
+        assert_eq!(shown(spans), "1@0 2@1<1 4@2<2 3@1<1");
         assert_eq!(tree.iter().map(|t| t.subtree_end).collect::<Vec<_>>(), [4, 3, 3, 4]);
         assert_eq!(tree[2].parent, Some(1));
     }
 
     #[test]
     fn dropped_spans_are_bridged() {
-        assert_eq!(shown(vec![span(1, 0, false), span(2, 1, true), span(3, 2, false)]), "1@0 3@1");
+        assert_eq!(
+            shown(vec![span(1, 0, false), span(2, 1, true), span(3, 2, false)]),
+            "1@0 3@1<1"
+        );
         assert_eq!(shown(vec![span(2, 0, true), span(3, 2, false)]), "3@0");
-        assert_eq!(shown(vec![span(2, 9, true), span(3, 2, false)]), "3@0!");
+        assert_eq!(shown(vec![span(2, 9, true), span(3, 2, false)]), "3@0!<9");
         assert_eq!(shown(vec![span(2, 3, true), span(3, 2, true), span(4, 2, false)]), "4@0!");
     }
 
     #[test]
     fn cycles_become_roots_and_keep_their_branches() {
         let ring = vec![span(1, 2, false), span(2, 1, false), span(3, 2, false)];
-        assert_eq!(shown(ring), "1@0! 2@0! 3@1");
+        assert_eq!(shown(ring), "1@0!<2 2@0!<1 3@1<2");
         assert_eq!(shown(vec![span(1, 1, false)]), "1@0!");
         assert_eq!(shown(vec![span(1, 2, false), span(2, 1, true)]), "1@0!");
     }

@@ -615,7 +615,10 @@ export interface components {
              */
             otel_kind: number;
             output: null | components["schemas"]["Payload"];
-            /** @description The parent as it was sent; null for a root. */
+            /**
+             * @description The span it hangs under, whether that has arrived or not: its parent, or where that was
+             *     discarded, the nearest ancestor that was not. Null for a root.
+             */
             parent_span_id: string | null;
             /** @description The process that recorded it. */
             process_id: string | null;

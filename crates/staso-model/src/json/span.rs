@@ -56,15 +56,17 @@ pub(super) fn decode(
     span.attributes = attributes("attributes", raw.attributes, mender);
     span.version = version(raw, &span.attributes, around, mender);
     span.kind = kind(raw.kind, mender);
+    span.dropped = mender.boolean("dropped", raw.dropped).unwrap_or(false);
     span.name = mender.name("name", raw.name).unwrap_or_else(|| {
-        mender.mark("name", "missing: named after its kind");
+        if !span.dropped {
+            mender.mark("name", "missing: named after its kind");
+        }
         span.kind.to_string()
     });
     timing(raw, around.ctx.received_ns, &mut span, mender);
     span.error_message =
         mender.long_text("error_message", raw.error_message).filter(|text| !text.is_empty());
     span.status = status(raw.status, span.error_message.is_some(), mender);
-    span.dropped = mender.boolean("dropped", raw.dropped).unwrap_or(false);
     contents(raw, around, &mut span, mender);
     labels(raw, around.trace, &mut span, mender);
     span.usage = tokens::usage(raw, span.provider.as_deref(), &span.attributes, mender);
@@ -236,11 +238,15 @@ fn status(raw: Option<Raw<'_>>, has_error: bool, mender: &mut Mender) -> SpanSta
     }
 }
 
-/// Start and end. Nanoseconds win over ISO time and milliseconds.
+/// Start and end. Nanoseconds win over ISO time and milliseconds. A discarded span has to say neither: of
+/// it only its place in the tree is wanted.
 fn timing(raw: &RawSpan<'_>, received_ns: i64, span: &mut Span, mender: &mut Mender) {
-    span.start_ns = mender
-        .integer("start_ns", raw.start_ns)
-        .unwrap_or_else(|| timestamp("timestamp", raw.timestamp, received_ns, mender));
+    let is_untold = |raw: Option<Raw<'_>>| span.dropped && raw.is_none_or(|raw| raw == b"null");
+    let (no_start, no_end) = (is_untold(raw.timestamp), is_untold(raw.duration_ms));
+    span.start_ns = mender.integer("start_ns", raw.start_ns).unwrap_or_else(|| match no_start {
+        true => received_ns,
+        false => timestamp("timestamp", raw.timestamp, received_ns, mender),
+    });
     if span.is_open() {
         return;
     }
@@ -248,7 +254,9 @@ fn timing(raw: &RawSpan<'_>, received_ns: i64, span: &mut Span, mender: &mut Men
         .integer("end_ns", raw.end_ns)
         .or_else(|| duration(raw.duration_ms, mender).map(|ns| span.start_ns.saturating_add(ns)));
     if span.end_ns.is_none() {
-        mender.mark("duration_ms", "missing: taken as 0");
+        if !no_end {
+            mender.mark("duration_ms", "missing: taken as 0");
+        }
         span.end_ns = Some(span.start_ns);
     }
 }

@@ -155,6 +155,30 @@ fn each_repair_is_named() {
 }
 
 #[test]
+fn a_discarded_span_lacks_nothing() {
+    let bare = format!(r#""span_id":"{SPAN}","parent_span_id":"00f067aa0ba902b8","dropped":true"#);
+    for more in
+        ["", r#","name":null,"timestamp":null,"duration_ms":null"#, r#","start_ns":5,"end_ns":6"#]
+    {
+        let body = format!(r#"{{"traces":[{{"trace_id":"{TRACE}","spans":[{{{bare}{more}}}]}}]}}"#);
+        let batch = decode(&body);
+        assert_eq!((&batch.spans[0].repairs[..], &batch.repairs[..]), (&[][..], &[][..]), "{more}");
+        assert!(batch.spans[0].dropped && !batch.spans[0].is_open());
+        let start_ns = if more.contains("start_ns") { 5 } else { RECEIVED_NS };
+        assert_eq!(batch.spans[0].start_ns, start_ns);
+    }
+    // What is there must still make sense, and a span that is kept must have it.
+    for (more, field) in [(r#","name":7"#, "name"), (r#","timestamp":"soon""#, "timestamp")] {
+        let body = format!(r#"{{"traces":[{{"trace_id":"{TRACE}","spans":[{{{bare}{more}}}]}}]}}"#);
+        assert_eq!(decode(&body).spans[0].repairs[0].field, field);
+    }
+    let kept = bare.replace("true", "false");
+    let body = format!(r#"{{"traces":[{{"trace_id":"{TRACE}","spans":[{{{kept}}}]}}]}}"#);
+    let fields: Vec<_> = decode(&body).repairs.into_iter().map(|report| report.field).collect();
+    assert_eq!(fields, ["name", "timestamp", "duration_ms"]);
+}
+
+#[test]
 fn what_is_mended_keeps_its_original() {
     let (span, _) = span_with(r#","kind":"wizard","timestamp":"soon","span_id":"step 1""#);
     assert_eq!(span.kind, SpanKind::Custom);

@@ -14,6 +14,7 @@ use crate::host::Described;
 use crate::life::{Identity, Phase};
 use crate::nesting::{self, Node};
 use crate::spans::Span;
+use crate::spans::here::Thread;
 use crate::spans::value::{self, Value, Writer};
 
 /// The most errors beneath an error that are told.

@@ -55,6 +55,14 @@ pub(crate) struct Remote {
     pub(crate) is_kept: bool,
 }
 
+impl Remote {
+    /// A place under it, on a clock of this process.
+    pub(crate) fn place(self) -> Place {
+        let Self { trace_id, span_id, is_kept } = self;
+        Place { trace_id, span_id, clock: TraceClock::start(), is_kept }
+    }
+}
+
 impl Scope {
     /// The end user.
     ///
@@ -88,12 +96,7 @@ impl Scope {
     /// ```
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn enter(&self) -> ScopeGuard {
-        let remote = self.remote.map(|remote| Place {
-            trace_id: remote.trace_id,
-            span_id: remote.span_id,
-            clock: TraceClock::start(),
-            is_kept: remote.is_kept,
-        });
+        let remote = self.remote.map(Remote::place);
         let shared = (self.session_id.as_deref(), self.user_id.as_deref());
         let entry = Node::scope(Thread, shared, remote).map(Arc::new);
         if let Some(node) = &entry {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::life::Place;
 use crate::nesting;
 use crate::spans::here::Thread;
 use crate::spans::scope::{Remote, Scope};
@@ -69,6 +70,11 @@ pub fn extract<'h>(get: impl Fn(&str) -> Option<&'h str>) -> Scope {
         }
     }
     scope
+}
+
+/// The span that a `traceparent` names, with a clock of this process.
+pub(crate) fn place_of(traceparent: &str) -> Option<Place> {
+    remote_parent(traceparent).map(|remote| remote.place())
 }
 
 /// Reads a `traceparent`, as W3C Trace Context says: a later version may have more fields.

@@ -10,6 +10,7 @@ mod peer;
 mod privacy;
 mod rust_api;
 mod rust_async;
+mod rust_attributes;
 mod rust_privacy;
 mod rust_tracing;
 mod setting;

@@ -6,7 +6,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use serde_json::json;
-use staso_sdk::{Score, SpanKind, SpanStatus, conversation, span};
+use staso_sdk::{
+    Config, JournalChoice, Overrides, Score, SpanKind, SpanStatus, conversation, span,
+};
 
 use crate::peer::{Peer, spans};
 use crate::support::{LONG, config};
@@ -71,6 +73,50 @@ fn guards_record_what_happened() {
     assert_eq!(named("tool")["error_message"], "broken");
     assert_eq!(named("panics")["status"], "error");
     assert!(named("panics")["parent_span_id"].is_null() && named("after")["status"] == "ok");
+}
+
+#[test]
+fn the_first_root_continues_the_trace_of_the_environment_and_roots_name_the_commit() {
+    let _alone = alone();
+    let (home, peer) = (tempfile::tempdir().unwrap(), Peer::start(true));
+    let overrides = Overrides {
+        base_url: Some(peer.url.clone()),
+        journal: Some(JournalChoice::At(home.path().to_owned())),
+        ..Overrides::default()
+    };
+    let environment = |name: &str| match name {
+        "TRACEPARENT" => Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        "STASO_VCS_COMMIT_SHA" => Some("c0ffee".to_owned()),
+        "STASO_VCS_REPO_URL" => Some("https://me:secret@host/o/r".to_owned()),
+        _ => None,
+    };
+    let config = Config::resolve(&overrides, &environment).unwrap();
+    staso_sdk::init_with_redaction(&config, |path, text| {
+        (path == ["metadata", "vcs.repo_url"]).then(|| text.replace("host", "[host]"))
+    });
+    {
+        let _first = span("first").start();
+        drop(span("child").start());
+    }
+    drop(span("second").start());
+    // Another client of the same process: the trace has been continued.
+    staso_sdk::init(&config);
+    drop(span("third").start());
+    assert!(staso_sdk::shutdown(LONG).ok(false));
+
+    let found = peer.batches().iter().flat_map(|batch| spans(&batch.body)).collect::<Vec<_>>();
+    let named = |name: &str| found.iter().find(|span| span["name"] == name).unwrap();
+    assert_eq!(named("first")["parent_span_id"], "00000000-0000-0000-b7ad-6b7169203331");
+    assert_eq!(named("child")["parent_span_id"], named("first")["span_id"]);
+    let vcs = json!({"vcs.commit.sha": "c0ffee", "vcs.repo_url": "https://[host]/o/r"});
+    for (name, roots_vcs) in
+        [("second", &vcs["vcs.repo_url"]), ("third", &json!("https://host/o/r"))]
+    {
+        assert!(named(name)["parent_span_id"].is_null(), "{name}");
+        assert_eq!(named(name)["attributes"]["vcs.commit.sha"], "c0ffee");
+        assert_eq!(&named(name)["attributes"]["vcs.repo_url"], roots_vcs);
+    }
+    assert!(named("child")["attributes"].get("vcs.commit.sha").is_none());
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(crate) fn config(home: &Path, base_url: Option<&str>) -> Config {
         flush_interval: Some(0.02),
         workspace_slug: Some("shop".to_owned()),
         environment: Some("test".to_owned()),
+        capture_git: Some(false),
         ..Overrides::default()
     };
     Config::resolve(&overrides, &|_| None).unwrap()

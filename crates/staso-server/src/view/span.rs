@@ -18,7 +18,8 @@ pub struct Span {
     pub trace_id: String,
     /// 16 hex digits, or 32 where the id is not a 64-bit one.
     pub span_id: String,
-    /// The parent as it was sent; null for a root.
+    /// The span it hangs under, whether that has arrived or not: its parent, or where that was
+    /// discarded, the nearest ancestor that was not. Null for a root.
     #[schema(required = true)]
     pub parent_span_id: Option<String>,
     /// What the work is called.
@@ -270,7 +271,10 @@ impl Span {
         Self {
             trace_id: span.trace_id.to_string(),
             span_id: span.span_id.to_string(),
-            parent_span_id: span.parent_span_id.map(|id| id.to_string()),
+            // A discarded span stands nowhere; of it the parent is shown as it was sent.
+            parent_span_id: place
+                .map_or(span.parent_span_id, |place| place.parent_span_id)
+                .map(|id| id.to_string()),
             name: span.name.clone(),
             kind: span.kind.into(),
             status: span.status.into(),
@@ -325,8 +329,7 @@ impl Span {
 
 impl From<&TreeSpan> for Span {
     fn from(tree: &TreeSpan) -> Self {
-        let place = Place { depth: tree.depth, missing_parent: tree.missing_parent };
-        Self::of(&tree.span, Some(place))
+        Self::of(&tree.span, Some(tree.place()))
     }
 }
 

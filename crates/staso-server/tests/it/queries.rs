@@ -66,6 +66,33 @@ fn a_span_keeps_every_digit() {
 }
 
 #[test]
+fn a_child_of_a_discarded_span_names_the_span_it_hangs_under() {
+    let fixture = Fixture::new();
+    let gone = "00f067aa0ba902c0";
+    let dropped = json!({"span_id": gone, "parent_span_id": ROOT, "dropped": true});
+    let spans = [span(CHILD, Some(gone), "child"), dropped, span(ROOT, None, "root")];
+    let answer = fixture.accept("k", &json!({"traces": [{"trace_id": TRACE, "spans": spans}]}));
+    assert_eq!(answer["repaired"], json!([]), "a discarded span has nothing to say besides");
+    let alone = fixture.read(&format!("/api/spans/{TRACE}/{CHILD}"));
+    let whole = fixture.read(&format!("/api/traces/{TRACE}"));
+    assert_eq!(alone["parent_span_id"], ROOT);
+    assert_eq!(whole["spans"][1], alone);
+    assert_eq!(fixture.read(&format!("/api/traces/{TRACE}/skeleton"))["parent"], json!([-1, 0]));
+    assert_eq!(fixture.read(&format!("/api/spans/{TRACE}/{gone}"))["parent_span_id"], ROOT);
+    // Where the parent above has not arrived, it is still the one that is waited for.
+    let other = TRACE.replace("0af7", "0bf7");
+    let lost = "00f067aa0ba902d0";
+    let dropped = json!({"span_id": gone, "parent_span_id": lost, "dropped": true});
+    let spans = [span(CHILD, Some(gone), "child"), dropped];
+    fixture.accept("k2", &json!({"traces": [{"trace_id": other, "spans": spans}]}));
+    let orphan = fixture.read(&format!("/api/spans/{other}/{CHILD}"));
+    assert_eq!(
+        (&orphan["parent_span_id"], &orphan["missing_parent"]),
+        (&json!(lost), &json!(true))
+    );
+}
+
+#[test]
 fn pages_cover_everything_once_in_every_order() {
     let fixture = Fixture::new();
     for n in 1..=7u32 {

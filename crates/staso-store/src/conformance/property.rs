@@ -21,7 +21,6 @@ use crate::query::{
     TraceQuery,
 };
 use crate::rollup::ALIVE_FOR_NS;
-use crate::row::Place;
 use crate::traits::Store;
 
 const CASES: u32 = 64;
@@ -106,7 +105,7 @@ async fn compare_everything<S: Store>(
                 let wanted = memory.trace(workspace, &trace, payloads, now_ns).await.unwrap();
                 prop_assert_eq!(&found, &wanted);
                 for tree in found.into_iter().flat_map(|trace| trace.spans) {
-                    let place = Place { depth: tree.depth, missing_parent: tree.missing_parent };
+                    let place = tree.place();
                     let id = tree.span.span_id;
                     let alone = engine.span(workspace, &trace, &id).await.unwrap();
                     prop_assert_eq!(alone.and_then(|found| found.place), Some(place));

@@ -13,8 +13,7 @@ async fn places_agree<S: Store>(store: &S, trace: u8) {
     for tree in whole.spans {
         let id = tree.span.span_id;
         let found = store.span(WS, &trace_id(trace), &id).await.unwrap().unwrap();
-        let wanted = Place { depth: tree.depth, missing_parent: tree.missing_parent };
-        assert_eq!(found.place, Some(wanted), "{id}");
+        assert_eq!(found.place, Some(tree.place()), "{id}");
     }
 }
 
@@ -50,6 +49,9 @@ pub async fn dropped_spans_count_nowhere<F: StoreFactory>(factory: F) {
     assert_eq!(found, Some(dropped));
     let ghost = store.span(WS, &trace_id(1), &span_id(2)).await.unwrap().unwrap();
     assert_eq!(ghost.place, None, "it stands nowhere");
+    let child = store.span(WS, &trace_id(1), &span_id(3)).await.unwrap().unwrap();
+    assert_eq!(child.span.parent_span_id, Some(span_id(2)), "as sent");
+    assert_eq!(child.place.unwrap().parent_span_id, Some(span_id(1)));
     places_agree(&store, 1).await;
 
     // A trace of nothing else has no row, until it gets another span.
@@ -97,7 +99,8 @@ pub async fn a_deep_chain_is_answered<F: StoreFactory>(factory: F) {
     let tree = tree(&store, 1).await;
     assert_eq!(tree.last(), Some(&(DEEP, 9_999)));
     let last = store.span(WS, &trace_id(1), &span_id(DEEP)).await.unwrap().unwrap();
-    assert_eq!(last.place, Some(Place { depth: 9_999, missing_parent: false }));
+    let parent_span_id = Some(span_id(DEEP - 1));
+    assert_eq!(last.place, Some(Place { parent_span_id, depth: 9_999, missing_parent: false }));
 }
 
 /// Ten thousand spans in batches of five hundred, each first open and then ended, in no order.
