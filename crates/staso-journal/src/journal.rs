@@ -3,7 +3,9 @@
 //! Appending holds one short lock that no shipping, reading or deleting ever holds.
 
 mod ahead;
+mod options;
 mod stats;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -15,7 +17,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use self::ahead::Ahead;
+pub use self::options::JournalOptions;
 pub use self::stats::JournalStats;
+pub use self::waiting::Waiting;
 use crate::adopt::{UNBORN, presence_path};
 use crate::batch::{Batch, BatchLimits};
 use crate::budget;
@@ -31,42 +35,6 @@ use crate::segment::{FIRST_CHUNK, Inlet, Live};
 
 /// A full directory is measured anew at most this often.
 const REMEASURE_AFTER: Duration = Duration::from_millis(100);
-
-/// How the journal uses the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalOptions {
-    /// A segment is sealed when it would grow beyond this.
-    pub segment_bytes: u64,
-    /// A segment grows by this much at a time.
-    pub chunk_bytes: u64,
-    /// The most bytes that are kept ready for records to come, where records come fast.
-    pub ahead_bytes: u64,
-    /// The most bytes in the directory, of all processes together.
-    pub budget_bytes: u64,
-    /// The largest record.
-    pub record_bytes: usize,
-    /// Whether segments may be mapped where the file system can promise blocks.
-    pub may_map: bool,
-    /// The shipping thread is called once this many records wait for it.
-    pub call_records: u64,
-    /// The shipping thread is called once this many bytes wait for it.
-    pub call_bytes: u64,
-}
-
-impl Default for JournalOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 8 << 20,
-            chunk_bytes: 256 << 10,
-            ahead_bytes: 8 << 20,
-            budget_bytes: 256 << 20,
-            record_bytes: 64 << 20,
-            may_map: true,
-            call_records: u64::MAX,
-            call_bytes: u64::MAX,
-        }
-    }
-}
 
 /// The journal of this process.
 #[derive(Debug)]
@@ -102,17 +70,6 @@ struct Intake {
     is_closed: bool,
     full_since: Option<Instant>,
     waiting: Waiting,
-}
-
-/// What was appended since the shipping thread began its last round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
-    /// Records.
-    pub records: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Whether that is enough for the shipping thread to be called.
-    pub is_enough: bool,
 }
 
 impl Journal {
@@ -236,28 +193,6 @@ impl Journal {
         self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
         let is_called = self.note_waiting(&mut intake, json.len() as u64);
         Ok(is_called || self.wants_room())
-    }
-
-    /// Counts what waits; true once, when it becomes enough.
-    #[inline]
-    fn note_waiting(&self, intake: &mut Intake, bytes: u64) -> bool {
-        let waiting = &mut intake.waiting;
-        waiting.records += 1;
-        waiting.bytes += bytes;
-        let is_enough = waiting.records >= self.options.call_records
-            || waiting.bytes >= self.options.call_bytes;
-        !std::mem::replace(&mut waiting.is_enough, is_enough) && is_enough
-    }
-
-    /// What was appended since the last call of [`Journal::begin_round`].
-    #[must_use]
-    pub fn waiting(&self) -> Waiting {
-        lock(&self.inlet).waiting
-    }
-
-    /// The shipping thread looks at everything appended so far.
-    pub fn begin_round(&self) {
-        lock(&self.inlet).waiting = Waiting::default();
     }
 
     /// Makes the current segment have room for a payload of this length.

@@ -33,12 +33,9 @@ pub(crate) struct Walker<'py> {
     path: Vec<Py<PyAny>>,
 }
 
-/// Python's global lock.
-pub(crate) struct Gil;
-
 // SAFETY: spans are reached through Python objects alone, with the interpreter attached; an interpreter that
 // could do without its global lock is asked to keep it (`gil_used`).
-unsafe impl OneThreadAtATime for Gil {}
+unsafe impl OneThreadAtATime for Held {}
 
 /// What `init(redact=...)` asked for: the program's own redaction, and the built-in rules, which the pen
 /// applies to what that one leaves.
@@ -50,7 +47,7 @@ fn rules(names: &Bound<'_, PyAny>) -> PyResult<Rules> {
 }
 
 impl Object for Held {
-    type Lock = InterpreterLock<Gil>;
+    type Lock = InterpreterLock<Self>;
 
     fn address(&self) -> usize {
         self.0.as_ptr().addr()
