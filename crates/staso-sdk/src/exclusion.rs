@@ -29,10 +29,6 @@ pub struct InterpreterLock<L> {
 
 // SAFETY: by `OneThreadAtATime` no other thread is in here, and this thread is refused a second entry.
 unsafe impl<L: OneThreadAtATime> RawMutex for InterpreterLock<L> {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "the trait asks for the beginning of a lock"
-    )]
     const INIT: Self = Self { is_taken: AtomicBool::new(false), language: PhantomData };
 
     type GuardMarker = GuardNoSend;
