@@ -3,7 +3,9 @@
 //! Each rule finds what it hides in one pass, in time linear in the text, however the text was chosen: no
 //! general matcher runs here, and nothing of the program's is called. Texts are read as bytes, so that what
 //! stands in a `bytes` object is found too; [`text`] reads the characters of them that matter. The rules run
-//! one after another, each over what the one before it left.
+//! one after another, each over what the one before it left. Measured in the wheel (2.0 MB), this is 36 KB;
+//! `regex-lite` with the same rules was 47 KB, `regex` 215 KB, and 287 KB with the letters of other scripts;
+//! neither looks behind, as the rules do.
 
 mod digits;
 mod email;
