@@ -225,6 +225,24 @@ mod tests {
         }
     }
 
+    /// Before version 3 the words were the destination alone.
+    #[test]
+    fn the_oldest_format_is_read() {
+        let (header, mut bytes) = encoded();
+        let json = serde_json::to_vec(&Destination::local()).unwrap();
+        bytes[8..12].copy_from_slice(&OLDEST_VERSION.to_le_bytes());
+        bytes[144..148].copy_from_slice(&u32::try_from(json.len()).unwrap().to_le_bytes());
+        bytes[WORDS_AT..WORDS_AT + json.len()].copy_from_slice(&json);
+        let crc = static_checksum(&bytes[..64], &json);
+        bytes[148..152].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(
+            SegmentHeader::decode(&bytes),
+            Some(SegmentHeader { stamp: Stamp::default(), ..header })
+        );
+        bytes[8..12].copy_from_slice(&(OLDEST_VERSION - 1).to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), None);
+    }
+
     #[test]
     fn a_torn_slot_loses_only_itself() {
         let (_, mut bytes) = encoded();

@@ -120,8 +120,9 @@ impl<O: Object> Ended<'_, O> {
     /// The exception that left the block: recorded, unless the program recorded that very one.
     pub fn leaves_with<H: Host<Object = O>>(&mut self, host: &mut H, raised: &O) {
         let held = self.held.get_or_insert_default();
+        let at_most = host.pen().limits.span_bytes;
         let describe = |raised: &O, with_stack| host.describe(raised, with_stack);
-        held.leaves(raised, self.ending.end_ns, describe);
+        held.leaves(raised, self.ending.end_ns, at_most, describe);
     }
 
     /// Writes and hands over its record, then its annotations. `name` is the program's name for it.
@@ -319,15 +320,13 @@ fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus
 }
 
 fn write_events<H: Host>(host: &mut H, held: &Held<H::Object>) {
+    let mut left_out = held.events_left_out;
     for (at, event) in held.events.iter().enumerate() {
-        host.pen().raw(if at == 0 { b",\"events\":[" } else { b"," });
         if host.pen().is_full() {
-            let left = held.events.len() - at;
-            host.pen().raw(b"{\"name\":\"exception\",\"attributes\":{\"exception.message\":");
-            host.pen().marker(&format!("<span too large: {left} more events>"));
-            host.pen().raw(b"}}");
+            left_out += held.events.len() - at;
             break;
         }
+        host.pen().raw(if at == 0 { b",\"events\":[" } else { b"," });
         host.pen().raw(b"{\"name\":\"exception\",\"time_ns\":");
         host.pen().int(event.time_ns);
         let told = [
@@ -345,6 +344,13 @@ fn write_events<H: Host>(host: &mut H, held: &Held<H::Object>) {
             host.pen().raw(b":");
             host.pen().marker(&text);
         }
+        host.pen().raw(b"}}");
+    }
+    if left_out > 0 {
+        let is_first = left_out == held.events.len() + held.events_left_out;
+        host.pen().raw(if is_first { b",\"events\":[" } else { b"," });
+        host.pen().raw(b"{\"name\":\"exception\",\"attributes\":{\"exception.message\":");
+        host.pen().marker(&format!("<span too large: {left_out} more events>"));
         host.pen().raw(b"}}");
     }
     if !held.events.is_empty() {

@@ -14,6 +14,9 @@ use crate::template::Template;
 /// The most exceptions that a span remembers of its own, and of its children.
 const TOLD_KEPT: usize = 16;
 
+/// What an event takes beside its text, in memory and in the record.
+const EVENT_BYTES: usize = 128;
+
 /// One recorded exception.
 #[derive(Debug)]
 pub(crate) struct Event {
@@ -49,6 +52,10 @@ pub struct Held<O> {
     /// The status the program asked for; the last word wins.
     pub(crate) forced: Option<SpanStatus>,
     pub(crate) events: Vec<Event>,
+    /// Bytes of text in `events`.
+    event_bytes: usize,
+    /// Exceptions that were recorded when `events` held all that a record has room for.
+    pub(crate) events_left_out: usize,
     /// The exceptions that the program recorded here: none is recorded twice.
     recorded: Vec<O>,
     /// Those whose stack is told in a child.
@@ -70,6 +77,8 @@ impl<O> Default for Held<O> {
             fields: None,
             forced: None,
             events: Vec::new(),
+            event_bytes: 0,
+            events_left_out: 0,
             recorded: Vec::new(),
             told: Vec::new(),
         }
@@ -132,9 +141,16 @@ impl<O: Object> Held<O> {
     }
 
     /// The program records an exception itself: it is what went wrong. Answers what is forgotten for it.
-    pub fn record(&mut self, raised: O, told: Described, time_ns: i64) -> [Option<O>; 2] {
+    /// No more is held than `at_most` bytes of text, which a record would not hold either.
+    pub fn record(
+        &mut self,
+        raised: O,
+        told: Described,
+        time_ns: i64,
+        at_most: usize,
+    ) -> [Option<O>; 2] {
         self.exception_message = Some(told.message.clone());
-        self.events.push(Event { time_ns, told });
+        self.add(Event { time_ns, told }, at_most);
         [remember(&mut self.recorded, raised), self.description.take()]
     }
 
@@ -143,6 +159,7 @@ impl<O: Object> Held<O> {
         &mut self,
         raised: &O,
         time_ns: i64,
+        at_most: usize,
         describe: impl FnOnce(&O, bool) -> Described,
     ) {
         if is_among(&self.recorded, raised) {
@@ -150,7 +167,20 @@ impl<O: Object> Held<O> {
         }
         let told = describe(raised, !self.has_told(raised));
         self.exception_message.get_or_insert_with(|| told.message.clone());
-        self.events.push(Event { time_ns, told });
+        self.add(Event { time_ns, told }, at_most);
+    }
+
+    fn add(&mut self, event: Event, at_most: usize) {
+        let Described { kind, message, stack } = &event.told;
+        let text = kind.len() + message.len() + stack.as_ref().map_or(0, String::len);
+        let bytes = text + EVENT_BYTES;
+        // The first is kept however long it is: it is cut when it is written.
+        if self.events.is_empty() || self.event_bytes.saturating_add(bytes) <= at_most {
+            self.event_bytes += bytes;
+            self.events.push(event);
+        } else {
+            self.events_left_out += 1;
+        }
     }
 
     /// Every object, for those who look for cycles.

@@ -191,7 +191,8 @@ pub fn record_exception<H: Host>(
     if let (Some(own), Some(is_told)) = (node.identity(), is_told) {
         let told = host(own.recorder).describe(&raised, !is_told);
         let time_ns = own.recorder.now_ns(&own.place.clock);
-        drop(node.change(|held| held.record(raised, told, time_ns)));
+        let at_most = own.recorder.limits.span_bytes;
+        drop(node.change(|held| held.record(raised, told, time_ns, at_most)));
     }
     node.life(|life| life.force(SpanStatus::Error));
 }

@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use staso_sdk::nesting::{self, Context, Node};
-use staso_sdk::{Enqueued, FailureKind, Field, Identity, SpanKind, SpanStatus};
+use staso_sdk::{Enqueued, FailureKind, Field, Identity, SpanKind};
 
 use crate::context::Interpreter;
 use crate::objects;
@@ -74,10 +74,6 @@ impl Span {
             field => [None, held.set_field(field, value)],
         });
         drop(replaced);
-    }
-
-    fn force(&self, status: SpanStatus) {
-        self.node.life(|life| life.force(status));
     }
 }
 
@@ -196,7 +192,7 @@ class! {
 
     #[pyo3(signature = (status, description=None))]
     fn set_status(&self, status: StatusWord, description: Option<Bound<'_, PyAny>>) {
-        self.force(status.0);
+        self.node.life(|life| life.force(status.0));
         let description = description.and_then(Held::some);
         drop(self.node.change(|held| held.describe(description)));
     }
@@ -304,7 +300,7 @@ class! {
 
     #[setter(status)]
     fn assign_status(&self, value: StatusWord) {
-        self.force(value.0);
+        self.node.life(|life| life.force(value.0));
     }
 
     #[getter]
