@@ -88,14 +88,18 @@ impl Client {
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
     pub fn open_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
-        let token = self.register_span(head, start_mono_ns);
+        let token = self.register_span(|| head, start_mono_ns);
         self.tell_open();
         token
     }
 
     /// As [`Client::open_span`], without a word to the worker: [`Client::tell_open`] has to follow.
     #[inline]
-    pub(crate) fn register_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
+    pub(crate) fn register_span(
+        &self,
+        head: impl FnOnce() -> SpanHead,
+        start_mono_ns: u64,
+    ) -> OpenToken {
         if !self.is_open() {
             return OpenToken::NONE;
         }

@@ -66,11 +66,12 @@ pub(crate) fn unit() -> f64 {
 
 fn random_bytes() -> [u8; 16] {
     with_generator(|random| {
-        let mut bytes = [0; 16];
-        while bytes == [0; 16] {
-            random.fill_bytes(&mut bytes);
+        loop {
+            let (high, low) = (random.next_u64(), random.next_u64());
+            if high | low != 0 {
+                return (u128::from(high) << 64 | u128::from(low)).to_ne_bytes();
+            }
         }
-        bytes
     })
 }
 

@@ -209,7 +209,8 @@ impl<O: Object> Life<O> {
             let captured = captured.filter(|_| recorder.capture.tells_input(self.kind));
             let captured =
                 captured.and_then(|(under, json)| recorder.trusts(under).then_some(json));
-            let head = identity.head(context.text(&self.name), self.kind, captured, told);
+            let name = context.text(&self.name);
+            let head = || identity.head(name, self.kind, captured, told);
             identity.token = client.register_span(head, start_mono_ns);
         }
         self.phase = Phase::Open;
@@ -243,6 +244,7 @@ impl<O: Object> Life<O> {
 }
 
 impl Identity {
+    #[inline]
     fn head(
         &self,
         name: Cow<'_, str>,

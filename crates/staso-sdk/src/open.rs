@@ -24,17 +24,20 @@ pub(crate) struct OpenSpans {
 
 #[derive(Debug, Default)]
 struct Shard {
-    slots: Vec<Option<Open>>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     nonce: u32,
 }
 
-#[derive(Debug)]
-struct Open {
+/// A place for one span, used again and again.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Of the span that is or was here last.
     nonce: u32,
-    head: SpanHead,
-    start_mono_ns: u64,
     is_due: bool,
+    start_mono_ns: u64,
+    /// Of the span that is here. A head is large: it is made here and dropped here, never moved.
+    head: Option<SpanHead>,
 }
 
 /// A span that has been open long enough to be shown.
@@ -58,33 +61,29 @@ impl OpenSpans {
         Self { shards: std::array::from_fn(shard) }
     }
 
-    pub(crate) fn open(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
+    /// Registers what `head` makes, which is done under the shard's lock: it calls nobody.
+    #[inline]
+    pub(crate) fn open(&self, head: impl FnOnce() -> SpanHead, start_mono_ns: u64) -> OpenToken {
         let number = own_shard();
         let mut shard = lock(&self.shards[number]);
-        shard.nonce = shard.nonce.wrapping_add(1);
-        let nonce = shard.nonce;
-        let open = Open { nonce, head, start_mono_ns, is_due: true };
-        let slot = match shard.free.pop() {
-            Some(slot) => {
-                shard.slots[slot as usize] = Some(open);
-                slot
-            }
-            None => {
-                shard.slots.push(Some(open));
-                u32::try_from(shard.slots.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        OpenToken::new(number, slot, nonce)
+        let Shard { slots, free, nonce } = &mut *shard;
+        *nonce = nonce.wrapping_add(1);
+        let at = free.pop().unwrap_or_else(|| {
+            slots.push(Slot::default());
+            u32::try_from(slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let slot = &mut slots[at as usize];
+        (slot.nonce, slot.is_due, slot.start_mono_ns) = (*nonce, true, start_mono_ns);
+        slot.head = Some(head());
+        OpenToken::new(number, at, *nonce)
     }
 
+    #[inline]
     pub(crate) fn close(&self, token: OpenToken) {
         let mut shard = lock(&self.shards[token.shard()]);
-        if shard.find(token).is_some() {
-            let slot = token.slot();
-            let closed = shard.slots[slot as usize].take();
-            shard.free.push(slot);
-            drop(shard);
-            drop(closed);
+        if let Some(slot) = shard.find(token) {
+            slot.head = None;
+            shard.free.push(token.slot());
         }
     }
 
@@ -93,13 +92,13 @@ impl OpenSpans {
         let mut due = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = lock(shard);
-            for (slot, open) in shard.slots.iter_mut().enumerate() {
-                let Some(open) = open else { continue };
-                if open.is_due && open.start_mono_ns <= opened_by {
-                    open.is_due = false;
-                    let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-                    let token = OpenToken::new(number, slot, open.nonce);
-                    due.push(Due { token, head: open.head.clone() });
+            for (at, slot) in shard.slots.iter_mut().enumerate() {
+                let Some(head) = &slot.head else { continue };
+                if slot.is_due && slot.start_mono_ns <= opened_by {
+                    slot.is_due = false;
+                    let at = u32::try_from(at).unwrap_or(u32::MAX);
+                    let token = OpenToken::new(number, at, slot.nonce);
+                    due.push(Due { token, head: head.clone() });
                 }
             }
         }
@@ -123,9 +122,10 @@ impl OpenSpans {
 }
 
 impl Shard {
-    fn find(&mut self, token: OpenToken) -> Option<&mut Open> {
-        let open = self.slots.get_mut(token.slot() as usize)?.as_mut()?;
-        (open.nonce == token.nonce()).then_some(open)
+    #[inline]
+    fn find(&mut self, token: OpenToken) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(token.slot() as usize)?;
+        (slot.nonce == token.nonce() && slot.head.is_some()).then_some(slot)
     }
 }
 
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn a_span_is_due_once() {
         let spans = OpenSpans::new();
-        let token = spans.open(head("a"), 10);
-        spans.open(head("later"), 20);
+        let token = spans.open(|| head("a"), 10);
+        spans.open(|| head("later"), 20);
         assert!(spans.take_due(9).is_empty());
         let due = spans.take_due(10);
         assert_eq!((due.len(), &*due[0].head.name, due[0].token), (1, "a", token));
@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn a_stale_token_closes_nothing() {
         let spans = OpenSpans::new();
-        let first = spans.open(head("a"), 0);
+        let first = spans.open(|| head("a"), 0);
         spans.close(first);
-        let second = spans.open(head("b"), 0);
+        let second = spans.open(|| head("b"), 0);
         assert_eq!(first.slot(), second.slot());
         spans.close(first);
         assert!(spans.is_open(second) && !spans.is_open(first));

@@ -280,14 +280,19 @@ impl Pen {
     #[inline]
     pub fn end_key(&mut self, start: usize) {
         if self.out.get(start) != Some(&b'"') {
-            let written = String::from_utf8_lossy(&self.out[start..]).into_owned();
-            self.out.truncate(start);
-            json::write_str(&mut self.out, &written);
+            self.quote(start);
         }
         self.out.push(b':');
         if let Some(ruled) = &mut self.ruled {
             ruled.end_key(start, self.out.len());
         }
+    }
+
+    #[cold]
+    fn quote(&mut self, start: usize) {
+        let written = String::from_utf8_lossy(&self.out[start..]).into_owned();
+        self.out.truncate(start);
+        json::write_str(&mut self.out, &written);
     }
 
     /// What is written next is what a redaction of the program's own made of this text, which as a key tells

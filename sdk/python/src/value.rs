@@ -18,7 +18,7 @@ use crate::context::Interpreter;
 use crate::objects;
 
 /// Texts of more characters than this are long.
-const LONG_TEXT_CHARACTERS: usize = 4_096;
+const LONG_TEXT_CHARACTERS: ffi::Py_ssize_t = 4_096;
 
 /// A Python object that a span holds.
 pub(crate) struct Held(pub(crate) Py<PyAny>);
@@ -81,8 +81,7 @@ impl<'py> Walker<'py> {
         if self.redaction.is_none() {
             return write(self);
         }
-        let parts = parts.iter().map(|part| PyString::new(self.py, part).into_any().unbind());
-        self.path.extend(parts);
+        self.path.extend(parts.iter().map(|part| PyString::new(self.py, part).into_any().unbind()));
         write(self);
         self.path.clear();
     }
@@ -127,7 +126,8 @@ impl<'py> Walker<'py> {
         value: *mut ffi::PyObject,
         write: impl FnOnce(&mut Self, *mut ffi::PyObject),
     ) {
-        let Some(kept) = self.redacted(value) else { return write(self, value) };
+        let kept = self.redaction.is_some().then(|| self.redacted(value)).flatten();
+        let Some(kept) = kept else { return write(self, value) };
         // What the redaction answered is not redacted again.
         let redaction = self.redaction.take();
         self.walk(kept.as_ptr());
@@ -137,15 +137,16 @@ impl<'py> Walker<'py> {
     /// Writes a `str`; one with lone surrogates, which UTF-8 cannot carry, by its description.
     fn text(&mut self, value: *mut ffi::PyObject) {
         // SAFETY: a str, by who calls this.
-        let text = unsafe { Borrowed::from_ptr(self.py, value).cast_unchecked::<PyString>() };
+        let (length, text) = unsafe {
+            let text = Borrowed::from_ptr(self.py, value).cast_unchecked::<PyString>();
+            (ffi::PyUnicode_GetLength(value), text)
+        };
         // UTF-8 that is asked of a str stays with it as long as it lives: too much of a long one.
-        let is_long = text.len().is_ok_and(|length| length > LONG_TEXT_CHARACTERS);
+        let is_long = length > LONG_TEXT_CHARACTERS;
         if is_long && !text.call_method0("isascii").is_ok_and(|is| is.is_truthy().unwrap_or(false))
         {
-            let bytes = text.encode_utf8().ok();
-            if let Some(Ok(text)) =
-                bytes.as_ref().map(|bytes| std::str::from_utf8(bytes.as_bytes()))
-            {
+            let bytes = text.encode_utf8();
+            if let Ok(Ok(text)) = bytes.as_ref().map(|text| std::str::from_utf8(text.as_bytes())) {
                 return self.pen.text(text);
             }
         } else if let Ok(text) = text.to_str() {
@@ -201,8 +202,8 @@ impl<'py> Walker<'py> {
         if let Ok(text) = value.cast::<PyString>() {
             self.pen.comes_from(&text.to_string_lossy());
         }
-        let answer =
-            answer.and_then(|kept| kept.inspect_err(|error| note_interrupt(self.py, error)).ok());
+        let note = |error: &PyErr| note_interrupt(self.py, error);
+        let answer = answer.and_then(|kept| kept.inspect_err(note).ok());
         Some(answer.unwrap_or_else(|| {
             self.recorder.fail_redaction();
             PyString::new(self.py, "[redaction failed]").into_any()
@@ -241,6 +242,7 @@ impl<'py> Walker<'py> {
     }
 
     /// Runs `write` one step further down the path, where somebody reads the path.
+    #[inline]
     fn at(
         &mut self,
         place: impl FnOnce(Python<'py>) -> PyResult<Py<PyAny>>,
@@ -280,9 +282,8 @@ impl<'py> Walker<'py> {
             != 0
         {
             // SAFETY: both are live until the dict changes; the references are given back by drop.
-            let (key, value) = unsafe {
-                (Bound::from_borrowed_ptr(self.py, key), Bound::from_borrowed_ptr(self.py, value))
-            };
+            let [key, value] =
+                [key, value].map(|o| unsafe { Bound::from_borrowed_ptr(self.py, o) });
             let is_told = |tells: fn(&str) -> bool| {
                 key.cast::<PyString>().is_ok_and(|key| tells(&key.to_string_lossy()))
             };
@@ -297,6 +298,7 @@ impl<'py> Walker<'py> {
     }
 
     /// Writes one member of an object, after a comma where it is not the first.
+    #[inline]
     pub(crate) fn member(
         &mut self,
         key: &Bound<'py, PyAny>,
@@ -354,16 +356,15 @@ impl<'py> Host for Walker<'py> {
         let told = Call::begin().map(|_call| {
             objects::describe_exception(self.py)?.call1((raised, with_stack))?.extract()
         });
-        let told =
-            told.and_then(|told| told.inspect_err(|error| note_interrupt(self.py, error)).ok());
+        let note = |error: &PyErr| note_interrupt(self.py, error);
+        let told = told.and_then(|told: PyResult<_>| told.inspect_err(note).ok());
         let (kind, message, stack) = told.unwrap_or((type_name(raised), type_name(raised), None));
         Described { kind, message, stack }
     }
 
     fn redact(&mut self, path: &[&'static str], text: &str) -> Option<String> {
         self.redaction?;
-        let mut redacted = None;
-        let text = PyString::new(self.py, text);
+        let (mut redacted, text) = (None, PyString::new(self.py, text));
         self.under(path, |walker| redacted = walker.redacted(text.as_ptr()));
         redacted.map(|kept| name_text(&kept).to_string_lossy().into_owned())
     }
