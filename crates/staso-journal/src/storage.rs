@@ -211,30 +211,54 @@ pub(crate) fn disk_bytes(data: &std::fs::Metadata) -> u64 {
 
 /// Reads exactly `length` bytes, or fewer at the end of the file.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let available = file.metadata()?.len().saturating_sub(offset);
-    let length = length.min(usize::try_from(available).unwrap_or(usize::MAX));
-    let mut bytes = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match read_some_at(file, &mut bytes[filled..], offset + filled as u64) {
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        match read_some_at(file, &mut bytes, length, at) {
             Ok(0) => break,
-            Ok(n) => filled += n,
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(filled);
     Ok(bytes)
 }
 
+/// Appends what the file has at `offset`, until there are `length` bytes at most; answers how many came. What is
+/// read is not cleared first, which would cost more than reading it.
 #[cfg(unix)]
-fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    file.read_at(bytes, offset)
+fn read_some_at(
+    file: &File,
+    bytes: &mut Vec<u8>,
+    length: usize,
+    offset: u64,
+) -> io::Result<usize> {
+    let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
+    let filled = bytes.len();
+    bytes.reserve_exact(length - filled);
+    let spare = &mut bytes.spare_capacity_mut()[..length - filled];
+    let file = std::os::fd::AsRawFd::as_raw_fd(file);
+    // SAFETY: `spare` may be written to over all its length, and `file` is open.
+    let read = unsafe { libc::pread(file, spare.as_mut_ptr().cast(), spare.len(), offset) };
+    let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: that many more bytes were written, within what was reserved.
+    unsafe { bytes.set_len(filled + read) };
+    Ok(read)
 }
 
+/// As above.
 #[cfg(windows)]
-fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+fn read_some_at(
+    file: &File,
+    bytes: &mut Vec<u8>,
+    length: usize,
+    offset: u64,
+) -> io::Result<usize> {
+    let filled = bytes.len();
+    bytes.resize(length, 0);
+    let read = std::os::windows::fs::FileExt::seek_read(file, &mut bytes[filled..], offset);
+    bytes.truncate(filled + read.as_ref().copied().unwrap_or(0));
+    read
 }
 
 #[cfg(unix)]
