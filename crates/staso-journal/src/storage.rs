@@ -225,12 +225,7 @@ pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec
 /// Appends what the file has at `offset`, until there are `length` bytes at most; answers how many came. What is
 /// read is not cleared first, which would cost more than reading it.
 #[cfg(unix)]
-fn read_some_at(
-    file: &File,
-    bytes: &mut Vec<u8>,
-    length: usize,
-    offset: u64,
-) -> io::Result<usize> {
+fn read_some_at(file: &File, bytes: &mut Vec<u8>, length: usize, offset: u64) -> io::Result<usize> {
     let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
     let filled = bytes.len();
     bytes.reserve_exact(length - filled);
@@ -246,12 +241,7 @@ fn read_some_at(
 
 /// As above.
 #[cfg(windows)]
-fn read_some_at(
-    file: &File,
-    bytes: &mut Vec<u8>,
-    length: usize,
-    offset: u64,
-) -> io::Result<usize> {
+fn read_some_at(file: &File, bytes: &mut Vec<u8>, length: usize, offset: u64) -> io::Result<usize> {
     let filled = bytes.len();
     bytes.resize(length, 0);
     let read = std::os::windows::fs::FileExt::seek_read(file, &mut bytes[filled..], offset);
@@ -288,7 +278,8 @@ fn write_zeros(file: &File, mut from: u64, mut length: u64) -> io::Result<()> {
     const PIECE: usize = 4096;
     const AT_ONCE: usize = 64;
     static ZEROS: [u8; PIECE] = [0; PIECE];
-    let piece = |length| libc::iovec { iov_base: ZEROS.as_ptr().cast_mut().cast(), iov_len: length };
+    let piece =
+        |length| libc::iovec { iov_base: ZEROS.as_ptr().cast_mut().cast(), iov_len: length };
     while length > 0 {
         let mut pieces = [piece(PIECE); AT_ONCE];
         let whole = usize::try_from(length).unwrap_or(usize::MAX) / PIECE;

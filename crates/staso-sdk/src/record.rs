@@ -46,7 +46,13 @@ impl<'e> Entry<'e> {
     /// A copy that lasts.
     pub(crate) fn to_record(self) -> Record {
         let Self { kind, trace_id, span_id, front, json } = self;
-        Record { kind, trace_id: *trace_id, span_id: *span_id, front, json: Bytes::copy_from_slice(json) }
+        Record {
+            kind,
+            trace_id: *trace_id,
+            span_id: *span_id,
+            front,
+            json: Bytes::copy_from_slice(json),
+        }
     }
 }
 
