@@ -29,6 +29,14 @@ fn main() -> Result<()> {
         input: None,
     };
     println!("{:>24} {:>10} {:>10} {:>10}", "what", "min ns", "median ns", "max ns");
+    print("a reading of the clock", || {
+        std::hint::black_box(clock::mono_ns());
+    });
+    // What others do for a span that nothing listens to: `tracing` with its registry and no layer.
+    let registry = tracing_subscriber::registry();
+    tracing::subscriber::with_default(registry, || {
+        print("empty span of tracing", || drop(tracing::info_span!("empty").entered()));
+    });
     print("new span id", || {
         std::hint::black_box(ids::span_id());
     });
@@ -37,6 +45,8 @@ fn main() -> Result<()> {
         client.close_span(token);
     });
     print("empty span from Rust", || drop(staso_sdk::span("empty").start()));
+    let _root = staso_sdk::span("root").start();
+    print("the same with a parent", || drop(staso_sdk::span("empty").start()));
     for threads in [1, 2, 4] {
         print_threads(threads);
     }

@@ -27,6 +27,21 @@ def test_import_is_light() -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.spec("9.import-light")
+def test_a_client_needs_little_of_the_library(tmp_path: Path) -> None:
+    program = (
+        "import sys, staso; staso.init(journal=sys.argv[1], capture_git=False); "
+        "report = staso.flush(); assert report.ok and repr(report); "
+        "print(*(m for m in sys.argv[2:] if m in sys.modules))"
+    )
+    heavy = ["asyncio", "inspect", "dataclasses", "subprocess", "typing", "uuid"]
+    # As above, without what the development tools of this environment load at start.
+    setup = f"import sys; sys.path[:] = {sys.path!r}; "
+    command = [sys.executable, "-S", "-c", setup + program, str(tmp_path), *heavy]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.spec("9.no-server")
 def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     launcher = tmp_path / "one" / "staso"

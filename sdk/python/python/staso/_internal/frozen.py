@@ -20,7 +20,11 @@ class field:  # noqa: N801 - named as the real one is
     """A default, and what the field is left out of."""
 
     def __init__(
-        self, *, default: Any = _NOTHING, repr: bool = True, compare: bool = True  # noqa: A002
+        self,
+        *,
+        default: Any = _NOTHING,
+        repr: bool = True,  # noqa: A002 - as above
+        compare: bool = True,
     ) -> None:
         self.default, self.repr, self.compare = default, repr, compare
 
@@ -46,7 +50,7 @@ def _make(cls: type) -> type:
         "__dataclass_fields__": _Fields(cls, fields),
     }
     members["__eq__"], members["__hash__"] = _comparison(
-        cls, [name for name, one in fields.items() if one.compare]
+        [name for name, one in fields.items() if one.compare]
     )
     for name, member in members.items():
         setattr(cls, name, member)
@@ -66,37 +70,37 @@ def _initialiser(cls: type, fields: dict[str, field]) -> Any:
     ]
     body = "; ".join(f"_set(self, {name!r}, {name})" for name in fields)
     scope: dict[str, Any] = {**defaults, "_set": object.__setattr__}
-    exec(f"def __init__(self, {', '.join(parameters)}): {body}", scope)  # noqa: S102
+    exec(f"def __init__(self, {', '.join(parameters)}): {body}", scope)
     initialiser = scope["__init__"]
     initialiser.__qualname__ = f"{cls.__qualname__}.__init__"
     initialiser.__module__ = cls.__module__
-    initialiser.__annotations__ = {**cls.__annotations__, "return": "None"}
+    initialiser.__annotations__ = {**cls.__annotations__, "return": None}
     return initialiser
 
 
 def _representation(names: list[str]) -> Any:
-    def __repr__(self: Any) -> str:
+    def represent(self: Any) -> str:
         told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__qualname__}({told})"
 
-    return __repr__
+    return represent
 
 
-def _comparison(cls: type, names: list[str]) -> tuple[Any, Any]:
+def _comparison(names: list[str]) -> tuple[Any, Any]:
     def values(one: Any) -> tuple[Any, ...]:
         return tuple(getattr(one, name) for name in names)
 
-    def __eq__(self: Any, other: object) -> Any:
+    def equal(self: Any, other: object) -> Any:
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
 
-    def __hash__(self: Any) -> int:
+    def hashed(self: Any) -> int:
         return hash(values(self))
 
-    return __eq__, __hash__
+    return equal, hashed
 
 
 def _refuse(doing: str) -> Any:
-    def refuse(self: Any, name: str, *_: Any) -> None:
+    def refuse(_: Any, name: str, *__: Any) -> None:
         from dataclasses import FrozenInstanceError
 
         raise FrozenInstanceError(f"cannot {doing} field {name!r}")
@@ -119,7 +123,7 @@ class _Fields:
                 members[name] = dataclasses.field(
                     default=one.default, repr=one.repr, compare=one.compare
                 )
-        made = dataclasses.dataclass(frozen=True)(
+        made: Any = dataclasses.dataclass(frozen=True)(
             type(self._cls.__name__, (), {**members, "__module__": self._cls.__module__})
         )
         found: dict[str, Any] = made.__dict__["__dataclass_fields__"]
