@@ -79,10 +79,9 @@ impl OpenSpans {
 
     pub(crate) fn close(&self, token: OpenToken) {
         let mut shard = lock(&self.shards[token.shard()]);
-        if shard.find(token).is_some() {
-            let slot = token.slot();
-            let closed = shard.slots[slot as usize].take();
-            shard.free.push(slot);
+        let Some(slot) = shard.slots.get_mut(token.slot() as usize) else { return };
+        if let Some(closed) = slot.take_if(|open| open.nonce == token.nonce()) {
+            shard.free.push(token.slot());
             drop(shard);
             drop(closed);
         }
