@@ -110,7 +110,7 @@ impl Adopted {
     ///
     /// # Errors
     /// [`JournalError::Io`].
-    pub fn finish(self) -> Result<(), JournalError> {
+    pub fn finish(mut self) -> Result<(), JournalError> {
         if self.outlet.count_left(self.end)? == 0 { self.outlet.delete() } else { Ok(()) }
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! The body is put together from the records' own bytes, grouped by trace, without parsing them.
 
-use std::collections::{HashMap, HashSet};
 use std::io::Write;
+use std::sync::Arc;
 
-use staso_model::{ProcessId, SpanId, TraceId};
+use staso_model::{ProcessId, TraceId};
 use uuid::Uuid;
 
 use crate::destination::Destination;
-use crate::record::{Record, RecordKind, Stamp};
+use crate::groups::Groups;
+use crate::record::{Record, RecordKind, Stamp, write_id};
 use crate::text;
 
 /// Which of the two forms of the native wire a server understands.
@@ -37,7 +38,7 @@ pub struct Batch {
     pub key: Uuid,
     /// The records.
     pub records: Vec<Record>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) end: u64,
@@ -75,7 +76,7 @@ pub enum ProcessSign {
 
 impl Batch {
     pub(crate) fn new(
-        origin: Origin,
+        origin: Arc<Origin>,
         records: Vec<Record>,
         (first, last, end): (u64, u64, u64),
     ) -> Self {
@@ -94,7 +95,8 @@ impl Batch {
     ) -> Self {
         let count = records.len() as u64;
         let range = (number, number + count.saturating_sub(1), number + count);
-        Self::new(Origin::new(queue_id, destination, stamp), records, range)
+        let origin = Arc::new(Origin::new(queue_id, destination, stamp));
+        Self::new(origin, records, range)
     }
 
     /// The segment, or the queue in memory, that it was cut from.
@@ -111,109 +113,98 @@ impl Batch {
     /// How many traces the body holds in this form: what the server must accept.
     #[must_use]
     pub fn trace_count(&self, form: WireForm) -> usize {
-        self.groups(form).len()
+        Groups::of(&self.records, form).heads.len()
     }
 
     /// The body of the native ingest: `{"traces":[...]}`. The same batch in the same form is the
     /// same bytes.
     #[must_use]
     pub fn body(&self, form: WireForm) -> Vec<u8> {
+        self.counted_body(form).0
+    }
+
+    /// As [`Batch::body`], with how many traces it holds.
+    #[must_use]
+    pub fn counted_body(&self, form: WireForm) -> (Vec<u8>, usize) {
+        let groups = Groups::of(&self.records, form);
+        let trace = TraceWriter::new(&self.origin, form);
         let stamp = &self.origin.stamp;
-        let size: usize = self.records.iter().map(|record| record.json_len(stamp) + 64).sum();
-        let mut out = Vec::with_capacity(size + 64);
+        let spans: usize = self.records.iter().map(|record| record.json_len(stamp) + 1).sum();
+        let mut out = Vec::with_capacity(spans + groups.heads.len() * trace.len() + 16);
         out.extend_from_slice(b"{\"traces\":[");
-        for (at, group) in self.groups(form).iter().enumerate() {
+        let mut second = text::Second::default();
+        for (at, head) in groups.heads.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            self.write_trace(&mut out, group, form);
+            let records = groups.records(head, &self.records);
+            trace.write(&mut out, &head.trace_id, &mut second, records);
         }
         out.extend_from_slice(b"]}");
-        out
+        (out, groups.heads.len())
     }
+}
 
-    fn write_trace(&self, out: &mut Vec<u8>, group: &Group<'_>, form: WireForm) {
-        // Writing to a Vec cannot fail, here and below.
-        let _ = write!(out, "{{\"trace_id\":\"{}\"", group.trace_id.to_uuid_text());
-        if let Some(start_ns) = group.spans.iter().filter_map(|span| span.start_ns()).min() {
-            let _ = write!(out, ",\"timestamp\":\"{}\"", text::timestamp(start_ns));
-        }
+/// Writes the traces of one batch, which differ in little besides their spans.
+struct TraceWriter<'o> {
+    stamp: &'o Stamp,
+    form: WireForm,
+    /// What every trace says between its time and its spans.
+    shared: Vec<u8>,
+}
+
+impl<'o> TraceWriter<'o> {
+    fn new(origin: &'o Origin, form: WireForm) -> Self {
+        let mut shared = Vec::new();
         for (name, value) in
-            [("environment", &self.origin.environment), ("workspace_slug", &self.origin.workspace)]
+            [("environment", &origin.environment), ("workspace_slug", &origin.workspace)]
         {
             if let Some(value) = value {
-                let _ = write!(out, ",\"{name}\":");
-                let _ = serde_json::to_writer(&mut *out, value);
+                // Writing to a Vec cannot fail.
+                let _ = write!(shared, ",\"{name}\":");
+                let _ = serde_json::to_writer(&mut shared, value);
             }
         }
-        out.extend_from_slice(b",\"spans\":[");
-        for (at, span) in group.spans.iter().enumerate() {
+        shared.extend_from_slice(b",\"spans\":[");
+        Self { stamp: &origin.stamp, form, shared }
+    }
+
+    /// About how long a trace is without its records.
+    fn len(&self) -> usize {
+        128 + self.shared.len()
+    }
+
+    fn write<'r>(
+        &self,
+        out: &mut Vec<u8>,
+        trace_id: &TraceId,
+        second: &mut text::Second,
+        records: impl Iterator<Item = &'r Record> + Clone,
+    ) {
+        let is_annotation = |record: &&Record| record.kind == RecordKind::Annotation;
+        let spans = records.clone().filter(|record| !is_annotation(record));
+        out.extend_from_slice(b"{\"trace_id\":");
+        write_id(out, &trace_id.0);
+        if let Some(start_ns) = spans.clone().filter_map(Record::start_ns).min() {
+            out.extend_from_slice(b",\"timestamp\":\"");
+            second.write_timestamp(out, start_ns);
+            out.push(b'"');
+        }
+        out.extend_from_slice(&self.shared);
+        for (at, span) in spans.enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            match form {
-                WireForm::Values => span.write_json(out, &self.origin.stamp),
-                WireForm::Text => text::write_span(out, span, &self.origin.stamp),
+            match self.form {
+                WireForm::Values => span.write_json(out, self.stamp),
+                WireForm::Text => text::write_span(out, span, self.stamp),
             }
         }
-        out.push(b']');
-        if !group.annotations.is_empty() {
-            out.extend_from_slice(b",\"annotations\":[");
-            out.extend_from_slice(&group.annotations.join(&b','));
-            out.push(b']');
+        for (at, annotation) in records.filter(is_annotation).enumerate() {
+            out.extend_from_slice(if at == 0 { b"],\"annotations\":[" } else { b"," });
+            out.extend_from_slice(&annotation.json);
         }
-        out.push(b'}');
-    }
-
-    /// The records by trace, in order of first appearance. An announcement whose span has ended
-    /// within the batch says nothing and is left out.
-    fn groups(&self, form: WireForm) -> Vec<Group<'_>> {
-        let ended: HashSet<(TraceId, SpanId)> = self
-            .records
-            .iter()
-            .filter(|record| record.kind == RecordKind::Span)
-            .map(|record| (record.trace_id, record.span_id))
-            .collect();
-        let mut groups: Vec<Group<'_>> = Vec::new();
-        let mut places: HashMap<TraceId, usize> = HashMap::new();
-        for record in &self.records {
-            let is_wanted = match (record.kind, form) {
-                (RecordKind::Span, _) => true,
-                (RecordKind::Provisional, _)
-                    if ended.contains(&(record.trace_id, record.span_id)) =>
-                {
-                    false
-                }
-                (RecordKind::Provisional, WireForm::Values) => true,
-                (RecordKind::Provisional, WireForm::Text) => text::is_root(record),
-                (RecordKind::Annotation, form) => form == WireForm::Values,
-            };
-            if !is_wanted {
-                continue;
-            }
-            let place = *places.entry(record.trace_id).or_insert_with(|| {
-                groups.push(Group::new(record.trace_id));
-                groups.len() - 1
-            });
-            match record.kind {
-                RecordKind::Annotation => groups[place].annotations.push(&record.json),
-                RecordKind::Span | RecordKind::Provisional => groups[place].spans.push(record),
-            }
-        }
-        groups
-    }
-}
-
-/// The records of one trace.
-struct Group<'a> {
-    trace_id: TraceId,
-    spans: Vec<&'a Record>,
-    annotations: Vec<&'a [u8]>,
-}
-
-impl Group<'_> {
-    fn new(trace_id: TraceId) -> Self {
-        Self { trace_id, spans: Vec::new(), annotations: Vec::new() }
+        out.extend_from_slice(b"]}");
     }
 }
 

@@ -73,7 +73,7 @@ fn evict_free(path: &Path) -> Option<Evicted> {
     let lock = Lock::try_take(path).ok().flatten()?;
     let data = fs::metadata(path).ok().filter(|_| lock.is_linked())?;
     let outlet = Outlet::open(path).ok().flatten();
-    let records = outlet.map_or(0, |outlet| outlet.count_left(data.len()).unwrap_or_default());
+    let records = outlet.map_or(0, |mut outlet| outlet.count_left(data.len()).unwrap_or_default());
     delete(path).ok()?;
     Some(Evicted { is_own: false, records, announcements: 0, bytes: disk_bytes(&data) })
 }

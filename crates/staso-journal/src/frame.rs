@@ -14,6 +14,7 @@
 //! and its other members as JSON text. The marker ends in a byte that JSON text never holds, so a reader that
 //! meets a torn frame finds the next whole one by searching for it.
 
+use bytes::Bytes;
 use memchr::memmem;
 use staso_model::{SpanId, TraceId};
 
@@ -133,8 +134,8 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The record, copied out; `None` for a form of a later format.
-    pub(crate) fn record(&self) -> Option<Record> {
+    /// The record, a part of the `run` it was found in; `None` for a form of a later format.
+    pub(crate) fn record(&self, run: &Bytes) -> Option<Record> {
         let id = |at: usize| {
             let mut bytes = [0; 16];
             bytes.copy_from_slice(&self.head[at..at + 16]);
@@ -146,7 +147,7 @@ impl Frame<'_> {
             None => RecordKind::from_byte(self.head[8])?,
         };
         let (trace_id, span_id) = (TraceId(id(16)), SpanId(id(32)));
-        Some(Record { kind, trace_id, span_id, front, json: self.json.to_vec() })
+        Some(Record { kind, trace_id, span_id, front, json: run.slice_ref(self.json) })
     }
 }
 

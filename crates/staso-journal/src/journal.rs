@@ -187,12 +187,12 @@ impl Journal {
         }
         if inlet.tail() >= intake.ahead.low_mark {
             intake.ahead.low_mark = u64::MAX;
-            self.wants_room.store(true, Ordering::Relaxed);
+            self.want_room(&mut intake);
         }
         // Only the holder of the lock writes this.
         self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
         let is_called = self.note_waiting(&mut intake, json.len() as u64);
-        Ok(is_called || self.wants_room())
+        Ok(std::mem::take(&mut intake.ahead.is_to_be_called) || is_called)
     }
 
     /// Makes the current segment have room for a payload of this length.

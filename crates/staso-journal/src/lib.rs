@@ -10,6 +10,7 @@ mod budget;
 mod destination;
 mod error;
 mod frame;
+mod groups;
 mod header;
 pub mod home;
 mod journal;

@@ -5,6 +5,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::batch::{Batch, BatchLimits, Origin};
 use crate::error::JournalError;
@@ -13,17 +16,31 @@ use crate::header::{HEADER_MAX, Progress, SegmentHeader};
 use crate::record::{Record, Stamp};
 use crate::storage::{read_at, write_all_at};
 
-/// How much is read at once at least.
-const WINDOW_BYTES: usize = 64 * 1024;
+/// How much is read at once at least. An allocation of 128 KiB would be a mapping of its own each time.
+const WINDOW_BYTES: usize = 120 * 1024;
 const WINDOW_MAX: usize = 1 << 20;
+
+/// The least that is worth keeping of what was read too much: beyond it, a frame's head and more.
+const KEPT_MIN: usize = 4 * FRAME_HEADER;
 
 /// The reading end of one segment file.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     header: SegmentHeader,
+    origin: Arc<Origin>,
     path: PathBuf,
     file: File,
     progress: Progress,
+    /// What was read last and reaches beyond the batch it was read for.
+    kept: Option<Window>,
+}
+
+/// A part of the file. Whatever stands before the end of its records never changes.
+#[derive(Debug)]
+struct Window {
+    /// Where it begins in the file.
+    offset: u64,
+    bytes: Bytes,
 }
 
 /// A run of records found in a file.
@@ -44,7 +61,8 @@ impl Outlet {
         let front = read_at(&file, 0, HEADER_MAX).map_err(JournalError::io(path))?;
         let Some(header) = SegmentHeader::decode(&front) else { return Ok(None) };
         let progress = Progress::decode(&front);
-        Ok(Some(Self { header, path: path.to_owned(), file, progress }))
+        let origin = Arc::new(Origin::new(header.segment_id, &header.destination, &header.stamp));
+        Ok(Some(Self { header, origin, path: path.to_owned(), file, progress, kept: None }))
     }
 
     pub(crate) fn header(&self) -> &SegmentHeader {
@@ -65,9 +83,11 @@ impl Outlet {
     ) -> Result<Option<Batch>, JournalError> {
         if let Some((first, last)) = self.progress.in_flight
             && first >= self.start()
-            && let Some(batch) = self.batch(self.repeat(first, last, end)?)
         {
-            return Ok(Some(batch));
+            let run = self.repeat(first, last, end)?;
+            if let Some(batch) = self.batch(run) {
+                return Ok(Some(batch));
+            }
         }
         let run = self.read_run(self.start(), end, limits, None)?;
         let Some(batch) = self.batch(run) else { return Ok(None) };
@@ -75,7 +95,7 @@ impl Outlet {
         Ok(Some(batch))
     }
 
-    fn repeat(&self, first: u64, last: u64, end: u64) -> Result<Run, JournalError> {
+    fn repeat(&mut self, first: u64, last: u64, end: u64) -> Result<Run, JournalError> {
         let unlimited = BatchLimits { records: usize::MAX, bytes: usize::MAX };
         self.read_run(first, end, unlimited, Some(last))
     }
@@ -94,7 +114,7 @@ impl Outlet {
     }
 
     /// How many records stand before `end` and are not acknowledged.
-    pub(crate) fn count_left(&self, end: u64) -> Result<u64, JournalError> {
+    pub(crate) fn count_left(&mut self, end: u64) -> Result<u64, JournalError> {
         let mut from = self.start();
         let mut count = 0;
         let limits = BatchLimits { records: 10_000, bytes: 4 << 20 };
@@ -118,10 +138,9 @@ impl Outlet {
     }
 
     fn batch(&self, run: Run) -> Option<Batch> {
-        let origin =
-            Origin::new(self.header.segment_id, &self.header.destination, &self.header.stamp);
-        (!run.records.is_empty())
-            .then(|| Batch::new(origin, run.records, (run.first, run.last, run.end)))
+        (!run.records.is_empty()).then(|| {
+            Batch::new(Arc::clone(&self.origin), run.records, (run.first, run.last, run.end))
+        })
     }
 
     fn store(
@@ -137,38 +156,72 @@ impl Outlet {
 
     /// Whole records from `from` on, until a limit, `end`, or past the record at `last`.
     fn read_run(
-        &self,
+        &mut self,
         from: u64,
         end: u64,
         limits: BatchLimits,
         last: Option<u64>,
     ) -> Result<Run, JournalError> {
         let mut run = Run::default();
+        let mut kept = self.kept.take().and_then(|window| window.from(from, end));
         let mut offset = from;
-        let mut window = WINDOW_BYTES;
+        let mut at_least = WINDOW_BYTES;
         while offset < end {
-            let want = window.min(usize::try_from(end - offset).unwrap_or(usize::MAX));
-            let bytes = read_at(&self.file, offset, want).map_err(JournalError::io(&self.path))?;
-            let stamp = &self.header.stamp;
-            let view = View { bytes: &bytes, offset, want, end, stamp };
+            let want = kept.as_ref().map_or(at_least, |window| window.bytes.len());
+            let want = want.min(to_length(end - offset));
+            let window = match kept.take() {
+                Some(window) => window,
+                None => self.read(offset, want)?,
+            };
+            let view = View { window: &window, want, end, stamp: &self.header.stamp };
             match run.take(&view, limits, last) {
-                Step::Done => break,
+                Step::Done => {
+                    self.kept = Some(window);
+                    break;
+                }
                 Step::ReadFrom { at, length } => {
                     offset = at;
                     // Most batches are small; those that are not need few steps all the same.
-                    window = (window * 2).min(WINDOW_MAX).max(length);
+                    at_least = (at_least * 2).min(WINDOW_MAX).max(length);
                 }
             }
         }
+        if run.records.is_empty() {
+            self.kept = None;
+        }
         Ok(run)
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Window, JournalError> {
+        let bytes = read_at(&self.file, offset, length).map_err(JournalError::io(&self.path))?;
+        Ok(Window { offset, bytes: bytes.into() })
     }
 }
 
-/// One window of the file.
+impl Window {
+    fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    /// The part from `from` on, where there is enough of it to go on with.
+    fn from(mut self, from: u64, end: u64) -> Option<Self> {
+        let before = to_length(from.checked_sub(self.offset)?);
+        let has_enough = before.saturating_add(KEPT_MIN) <= self.bytes.len() || self.end() >= end;
+        if before > self.bytes.len() || !has_enough {
+            return None;
+        }
+        let bytes = self.bytes.split_off(before);
+        Some(Self { offset: from, bytes })
+    }
+}
+
+fn to_length(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// One window of the file, and what it is looked through for.
 struct View<'a> {
-    bytes: &'a [u8],
-    /// Where it begins in the file.
-    offset: u64,
+    window: &'a Window,
     /// How much was asked for; less came only where the file is shorter than it should be.
     want: usize,
     /// Where records end in the file.
@@ -180,12 +233,13 @@ impl View<'_> {
     /// The step when no frame stands at or after `at`. The last bytes are read again with what
     /// follows them, because a frame may begin there.
     fn after(&self, at: usize) -> Step {
-        let next = at.max(self.bytes.len().saturating_sub(FRAME_HEADER + 8) & !7);
-        let is_end = self.offset + self.bytes.len() as u64 >= self.end;
-        if next == 0 || is_end || self.bytes.len() < self.want {
+        let length = self.window.bytes.len();
+        let next = at.max(length.saturating_sub(FRAME_HEADER + 8) & !7);
+        let is_end = self.window.end() >= self.end;
+        if next == 0 || is_end || length < self.want {
             return Step::Done;
         }
-        Step::ReadFrom { at: self.offset + next as u64, length: 0 }
+        Step::ReadFrom { at: self.window.offset + next as u64, length: 0 }
     }
 }
 
@@ -200,26 +254,27 @@ impl Run {
     fn take(&mut self, view: &View<'_>, limits: BatchLimits, last: Option<u64>) -> Step {
         let mut at = 0;
         loop {
-            match frame::find(view.bytes, at) {
+            let Window { offset, bytes } = view.window;
+            match frame::find(bytes, at) {
                 Found::Frame(frame) => {
-                    let start = view.offset + frame.start as u64;
+                    let start = offset + frame.start as u64;
                     if last.is_some_and(|last| start > last) {
                         return Step::Done;
                     }
                     at = frame.end;
-                    let Some(record) = frame.record() else { continue };
+                    let Some(record) = frame.record(bytes) else { continue };
                     let length = record.json_len(view.stamp);
                     if self.is_full(length, limits) {
                         return Step::Done;
                     }
                     self.bytes += length;
-                    self.push(record, start, view.offset + frame.end as u64);
+                    self.push(record, start, offset + frame.end as u64);
                     if self.records.len() >= limits.records {
                         return Step::Done;
                     }
                 }
                 Found::Beyond { start, length } => {
-                    let begin = view.offset + start as u64;
+                    let begin = offset + start as u64;
                     let is_possible = begin + length as u64 <= view.end;
                     if is_possible && (start > 0 || view.want < length) {
                         if self.is_full(length - FRAME_HEADER, limits) {

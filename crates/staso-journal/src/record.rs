@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use staso_model::{SpanId, TraceId};
 
@@ -95,7 +96,7 @@ pub struct Record {
     pub front: Option<SpanFront>,
     /// One JSON object, an announcement's beginning with `{"start_ns":N`. With a front: the members that
     /// follow it, with commas between them and none before the first.
-    pub json: Vec<u8>,
+    pub json: Bytes,
 }
 
 impl Record {
@@ -147,10 +148,10 @@ fn write_span(
     out.extend_from_slice(b",\"end_ns\":");
     out.extend_from_slice(digits.format(front.end_ns).as_bytes());
     out.extend_from_slice(b",\"span_id\":");
-    write_id(out, span_id);
+    write_id(out, &span_id.0);
     out.extend_from_slice(b",\"parent_span_id\":");
     match &front.parent_id {
-        Some(parent) => write_id(out, parent),
+        Some(parent) => write_id(out, &parent.0),
         None => out.extend_from_slice(b"null"),
     }
     if !members.is_empty() {
@@ -164,9 +165,10 @@ fn write_span(
     out.push(b'}');
 }
 
-fn write_id(out: &mut Vec<u8>, id: &SpanId) {
+/// Appends an id as UUID text in quotes.
+pub(crate) fn write_id(out: &mut Vec<u8>, id: &[u8; 16]) {
     let mut text = [b'"'; 38];
-    uuid::Uuid::from_bytes_ref(&id.0).hyphenated().encode_lower(&mut text[1..37]);
+    uuid::Uuid::from_bytes_ref(id).hyphenated().encode_lower(&mut text[1..37]);
     out.extend_from_slice(&text);
 }
 

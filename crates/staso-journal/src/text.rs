@@ -142,3 +142,67 @@ fn write_ascii(out: &mut Vec<u8>, json: &str) {
 pub(crate) fn timestamp(unix_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default().to_string()
 }
+
+/// The second that was written last: times that are written together are mostly of the same one, and a
+/// calendar is costly.
+#[derive(Default)]
+pub(crate) struct Second {
+    number: Option<i64>,
+    /// Its text up to the fraction.
+    text: String,
+}
+
+impl Second {
+    /// Appends [`timestamp`].
+    pub(crate) fn write_timestamp(&mut self, out: &mut Vec<u8>, unix_ns: i64) {
+        const IN_ONE: i64 = 1_000_000_000;
+        let (number, fraction) = (unix_ns.div_euclid(IN_ONE), unix_ns.rem_euclid(IN_ONE));
+        if self.number != Some(number) {
+            let Some(whole) = unix_ns.checked_sub(fraction) else {
+                return out.extend_from_slice(timestamp(unix_ns).as_bytes());
+            };
+            self.text = timestamp(whole);
+            self.text.pop();
+            self.number = Some(number);
+        }
+        out.extend_from_slice(self.text.as_bytes());
+        if fraction > 0 {
+            // The leading one keeps the zeros behind it.
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(IN_ONE + fraction).trim_end_matches('0');
+            out.push(b'.');
+            out.extend_from_slice(&digits.as_bytes()[1..]);
+        }
+        out.push(b'Z');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_is_remembered_and_times_stay_the_same() {
+        let mut second = Second::default();
+        for unix_ns in [
+            0,
+            1,
+            999_999_999,
+            1_000_000_000,
+            1_700_000_000_123_456_789,
+            1_700_000_000_100_000_000,
+            1_700_000_000_000_000_000,
+            1_700_000_000_000_000_010,
+            -1,
+            -1_000_000_000,
+            -62_135_596_800_000_000,
+            i64::MIN,
+            i64::MIN + 1_000_000_000,
+            i64::MAX,
+        ] {
+            let mut out = Vec::new();
+            second.write_timestamp(&mut out, unix_ns);
+            assert_eq!(String::from_utf8(out).unwrap(), timestamp(unix_ns));
+        }
+    }
+}

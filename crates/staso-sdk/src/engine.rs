@@ -61,6 +61,8 @@ struct Progress {
     answered: u64,
     end: RoundEnd,
     is_stopped: bool,
+    /// What somebody waits for: nobody is woken before it is settled, a round ends or the worker does.
+    awaited: Option<Goal>,
 }
 
 /// What must be settled before a flush is done.
@@ -68,6 +70,16 @@ struct Progress {
 struct Goal {
     journalled: u64,
     queued: u64,
+}
+
+impl Goal {
+    /// What is settled no later than either.
+    fn or_earlier(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| Self {
+            journalled: self.journalled.min(other.journalled),
+            queued: self.queued.min(other.queued),
+        })
+    }
 }
 
 impl Engine {
@@ -192,13 +204,18 @@ impl Engine {
             return DeliveryReport::disabled();
         }
         let deadline = Instant::now().checked_add(timeout);
-        if let Some(journal) = &self.journal
+        let timed_out = !self.wait_until_settled(deadline, is_exit);
+        self.sync_what_is_left();
+        self.report(timed_out)
+    }
+
+    /// Makes what no server has survive the machine, too. What one has acknowledged is durable there.
+    fn sync_what_is_left(&self) {
+        if let Some(journal) = self.journal.as_ref().filter(|journal| journal.stats().left() > 0)
             && let Err(error) = journal.sync()
         {
             self.said.warn("sync", &format!("the journal could not be synced: {error}"));
         }
-        let timed_out = !self.wait_until_settled(deadline, is_exit);
-        self.report(timed_out)
     }
 
     fn wait_until_settled(self: &Arc<Self>, deadline: Option<Instant>, is_exit: bool) -> bool {
@@ -221,6 +238,7 @@ impl Engine {
             if left.is_zero() {
                 return false;
             }
+            progress.awaited = Some(goal.or_earlier(progress.awaited));
             progress = self
                 .progressed
                 .wait_timeout(progress, left)
@@ -274,10 +292,13 @@ impl Engine {
         self.progressed.notify_all();
     }
 
-    /// A batch was settled: whoever waits looks again.
+    /// A batch was settled: where that is what somebody waits for, whoever waits looks again.
     pub(crate) fn tell_progress(&self) {
-        drop(self.progress());
-        self.progressed.notify_all();
+        let mut progress = self.progress();
+        if progress.awaited.take_if(|goal| self.is_settled(*goal)).is_some() {
+            drop(progress);
+            self.progressed.notify_all();
+        }
     }
 
     pub(crate) fn finish_worker(&self) {

@@ -30,6 +30,12 @@ pub trait Context: Copy {
     /// The innermost entry, as it stands.
     fn current(self) -> Option<Self::Object>;
 
+    /// Whether this entry is the innermost one.
+    #[inline]
+    fn is_current(self, entry: &Self::Object) -> bool {
+        self.current().is_some_and(|innermost| innermost.address() == entry.address())
+    }
+
     /// Makes `entry` the innermost one; answers the token of that.
     fn set(self, entry: Option<&Self::Object>) -> Option<Self::Object>;
 
@@ -314,7 +320,7 @@ fn take_out<C: Context>(
     token: Option<C::Object>,
     previous: Option<&C::Object>,
 ) -> Option<C::Object> {
-    if context.current().is_none_or(|innermost| innermost.address() != entry.address()) {
+    if !context.is_current(entry) {
         return token.map(|mut token| {
             is_home(context, &mut token);
             token

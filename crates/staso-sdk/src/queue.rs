@@ -154,7 +154,7 @@ mod tests {
 
     fn push(queue: &Queue, kind: RecordKind) -> bool {
         let (trace_id, span_id) = (crate::ids::trace_id(), crate::ids::span_id());
-        queue.push(Record { kind, trace_id, span_id, front: None, json: b"{}".to_vec() })
+        queue.push(Record { kind, trace_id, span_id, front: None, json: b"{}".as_slice().into() })
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use smol_str::SmolStr;
 use staso_journal::{Record, RecordKind, SpanFront};
 use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, TraceId};
@@ -45,7 +46,13 @@ impl<'e> Entry<'e> {
     /// A copy that lasts.
     pub(crate) fn to_record(self) -> Record {
         let Self { kind, trace_id, span_id, front, json } = self;
-        Record { kind, trace_id: *trace_id, span_id: *span_id, front, json: json.to_vec() }
+        Record {
+            kind,
+            trace_id: *trace_id,
+            span_id: *span_id,
+            front,
+            json: Bytes::copy_from_slice(json),
+        }
     }
 }
 

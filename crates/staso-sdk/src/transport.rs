@@ -1,5 +1,6 @@
 //! Speaking to a server: one request, and what its answer means for what was sent.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
@@ -97,12 +98,12 @@ impl Transport {
 
     /// Sends one batch.
     pub(crate) fn send_batch(&mut self, batch: &Batch, form: WireForm) -> Outcome {
-        let traces = batch.trace_count(form);
+        let (body, traces) = batch.counted_body(form);
         if traces == 0 {
             return Outcome::Delivered;
         }
         let key = batch.key.to_string();
-        let answer = match self.post("/v1/traces/ingest", batch.body(form), form, Some(&key)) {
+        let answer = match self.post("/v1/traces/ingest", &body, form, Some(&key)) {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
@@ -113,7 +114,7 @@ impl Transport {
     }
 
     /// Sends anything else; any success will do.
-    pub(crate) fn send(&mut self, path: &str, body: Vec<u8>, form: WireForm) -> Outcome {
+    pub(crate) fn send(&mut self, path: &str, body: &[u8], form: WireForm) -> Outcome {
         match self.post(path, body, form, None) {
             Ok(_) => Outcome::Delivered,
             Err(outcome) => outcome,
@@ -123,7 +124,7 @@ impl Transport {
     fn post(
         &mut self,
         path: &str,
-        body: Vec<u8>,
+        body: &[u8],
         form: WireForm,
         idempotency_key: Option<&str>,
     ) -> Result<Vec<u8>, Outcome> {
@@ -174,17 +175,21 @@ impl Transport {
         })
     }
 
-    fn compress(&self, body: Vec<u8>, form: WireForm) -> (Vec<u8>, Option<&'static str>) {
+    fn compress<'b>(
+        &self,
+        body: &'b [u8],
+        form: WireForm,
+    ) -> (Cow<'b, [u8]>, Option<&'static str>) {
         if self.target.is_loopback || body.len() < COMPRESS_FROM_BYTES {
-            return (body, None);
+            return (Cow::Borrowed(body), None);
         }
         let (packed, encoding) = match form {
-            WireForm::Values => (zstd::bulk::compress(&body, 3), "zstd"),
-            WireForm::Text => (gzip(&body), "gzip"),
+            WireForm::Values => (zstd::bulk::compress(body, 3), "zstd"),
+            WireForm::Text => (gzip(body), "gzip"),
         };
         match packed {
-            Ok(packed) => (packed, Some(encoding)),
-            Err(_) => (body, None),
+            Ok(packed) => (Cow::Owned(packed), Some(encoding)),
+            Err(_) => (Cow::Borrowed(body), None),
         }
     }
 }

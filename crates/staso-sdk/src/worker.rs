@@ -291,7 +291,7 @@ impl Worker {
         };
         for annotation in batch.annotations().skip(done) {
             let path = format!("/v1/traces/{}/annotations", annotation.trace_id.to_uuid_text());
-            match transport.send(&path, annotation.json.clone(), form) {
+            match transport.send(&path, &annotation.json, form) {
                 Outcome::Delivered => done += 1,
                 // One bad score does not cost the others.
                 Outcome::Refused(reason) => {
@@ -379,7 +379,7 @@ impl Worker {
         let Some(transport) = self.transport.as_mut() else { return };
         if transport.form() == Ok(WireForm::Values) {
             let body = process_body(self.engine.process_id, sign);
-            if transport.send("/v1/traces/ingest", body, WireForm::Values) == Outcome::Delivered {
+            if transport.send("/v1/traces/ingest", &body, WireForm::Values) == Outcome::Delivered {
                 self.engine.counters.heartbeats.fetch_add(1, Ordering::Relaxed);
             }
         }

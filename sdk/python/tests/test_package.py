@@ -27,6 +27,48 @@ def test_import_is_light() -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.spec("9.import-light")
+def test_a_client_needs_little_of_the_library(tmp_path: Path) -> None:
+    program = (
+        "import sys, staso; staso.init(journal=sys.argv[1], capture_git=False); "
+        "report = staso.flush(); assert report.ok and repr(report); "
+        "print(*(m for m in sys.argv[2:] if m in sys.modules))"
+    )
+    heavy = ["asyncio", "inspect", "dataclasses", "subprocess", "typing", "uuid", "logging"]
+    heavy.append("concurrent.futures.thread")
+    assert bare(program, str(tmp_path), *heavy).split() == []
+
+
+@pytest.mark.spec("4.threads", "4.threads-off")
+def test_a_pool_that_is_imported_later_inherits_all_the_same(tmp_path: Path) -> None:
+    program = """
+import staso
+staso.init(journal=sys.argv[1], capture_git=False)
+before = list(sys.meta_path)
+from concurrent.futures import ThreadPoolExecutor
+assert len(sys.meta_path) == len(before) - 1
+with ThreadPoolExecutor(1) as pool, staso.span("outer") as outer:
+    for _ in range(2):
+        assert pool.submit(staso.current_span).result() is outer
+    assert [*pool.map(lambda _: staso.current_span(), range(2))] == [outer] * 2
+assert staso.shutdown().accepted == 1
+staso.init(journal=sys.argv[1], capture_git=False, propagate_threads=False)
+with ThreadPoolExecutor(1) as pool, staso.span("outer"):
+    assert pool.submit(staso.current_span).result() is None
+print("inherited")
+"""
+    assert bare(program, str(tmp_path)) == "inherited\n"
+
+
+def bare(program: str, *arguments: str) -> str:
+    """Run a program without what the development tools of this environment load at start."""
+    setup = f"import sys; sys.path[:] = {sys.path!r}; "
+    command = [sys.executable, "-S", "-c", setup + program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.spec("9.no-server")
 def test_the_command_finds_the_server_but_never_itself(tmp_path: Path) -> None:
     launcher = tmp_path / "one" / "staso"

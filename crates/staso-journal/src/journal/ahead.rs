@@ -25,6 +25,8 @@ pub(super) struct Ahead {
     target: u64,
     /// Once the tail of the current segment is here, more room is made.
     pub(super) low_mark: u64,
+    /// The shipping thread has not been called for that yet.
+    pub(super) is_to_be_called: bool,
     /// The segment after the current one.
     spare: Option<Inlet>,
     /// Segments that were sealed; the shipping thread takes their mappings down.
@@ -92,8 +94,16 @@ impl Journal {
     pub(super) fn fell_behind(&self, intake: &mut Intake) {
         let doubled = (intake.ahead.target * 2).max(self.chunk());
         intake.ahead.target = doubled.min(self.options.ahead_bytes);
-        self.wants_room.store(true, Ordering::Relaxed);
+        self.want_room(intake);
         self.mark_low(intake);
+    }
+
+    /// Asks for room, and lets the shipping thread be called if it has seen to every earlier call: each one
+    /// costs the thread that records.
+    pub(super) fn want_room(&self, intake: &mut Intake) {
+        if !self.wants_room.swap(true, Ordering::Relaxed) {
+            intake.ahead.is_to_be_called = true;
+        }
     }
 
     /// Sets where more room is asked for: when half of what is to be ready is used up.

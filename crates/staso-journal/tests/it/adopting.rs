@@ -70,7 +70,7 @@ fn what_is_acknowledged_is_deleted() {
     (0..5_000).for_each(|n| append(&journal, n));
     let mut seen = Vec::new();
     while let Some(batch) = journal.next_batch(few(500)).unwrap() {
-        seen.extend(batch.records.iter().map(|record| record.json.clone()));
+        seen.extend(batch.records.iter().map(|record| record.json.to_vec()));
         journal.acknowledge(&batch).unwrap();
     }
     assert_eq!(seen, (0..5_000).map(json).collect::<Vec<_>>());

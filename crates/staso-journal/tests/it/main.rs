@@ -10,3 +10,4 @@ mod room;
 mod support;
 mod torn;
 mod unreadable;
+mod windows;

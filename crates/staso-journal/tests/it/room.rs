@@ -30,7 +30,7 @@ fn room_is_made_beside_the_appends() {
             let was_done = is_done.load(Ordering::Acquire);
             journal.stay_ahead();
             while let Some(batch) = journal.next_batch(ALL).unwrap() {
-                found.extend(batch.records.iter().map(|record| record.json.clone()));
+                found.extend(batch.records.iter().map(|record| record.json.to_vec()));
                 journal.acknowledge(&batch).unwrap();
             }
             if was_done {

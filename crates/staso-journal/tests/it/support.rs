@@ -55,7 +55,7 @@ pub(crate) fn recover(dir: &Path) -> Vec<Vec<u8>> {
 pub(crate) fn drain(segment: &mut Adopted) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     while let Some(batch) = segment.next_batch(few(100)).unwrap() {
-        found.extend(batch.records.iter().map(|record| record.json.clone()));
+        found.extend(batch.records.iter().map(|record| record.json.to_vec()));
         segment.acknowledge(&batch).unwrap();
     }
     found

@@ -89,6 +89,16 @@ impl Context for Thread {
         current.ok().flatten().map(Value::Entry)
     }
 
+    /// Without counting the entry once more, only to forget it.
+    #[inline]
+    fn is_current(self, entry: &Value) -> bool {
+        let is_it = |own: &RefCell<Here>| match (&own.borrow().current, entry.entry()) {
+            (Some(current), Some(entry)) => Arc::ptr_eq(current, entry),
+            _ => false,
+        };
+        HERE.try_with(is_it).unwrap_or(false)
+    }
+
     #[inline]
     fn set(self, entry: Option<&Value>) -> Option<Value> {
         let entry = entry.and_then(Value::entry).cloned();

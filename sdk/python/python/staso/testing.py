@@ -15,10 +15,13 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._core import Capture
-from ._internal.redact import Redaction, redaction
+from ._internal.redact import redaction
+
+if TYPE_CHECKING:
+    from ._internal.redact import Redaction
 
 __all__ = ["Recorded", "RecordedSpan", "capture"]
 

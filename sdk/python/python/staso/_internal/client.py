@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from .._core import Engine, Span, span, start_span
 from .log import relay_messages
 from .reports import DeliveryReport, delivery_report
+
+TYPE_CHECKING = False  # `typing` is slower to import than this whole package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import dataclass, field
+    from typing import Any
+else:
+    from .frozen import dataclass, field
 
 
 @dataclass(frozen=True)

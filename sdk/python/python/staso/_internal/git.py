@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import subprocess
-import threading
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` is slower to import than this whole package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _SHA, _BRANCH, _URL, _DIRTY = "vcs.commit.sha", "vcs.branch", "vcs.repo_url", "vcs.is_dirty"
 
@@ -34,6 +33,8 @@ _CI = (
 
 def find_in_background(found: Callable[[dict[str, Any]], None]) -> None:
     """Tell ``found`` what there is to tell: at once from the environment, else from a thread."""
+    import threading
+
     context = from_environment(os.environ)
     if context:
         found(context)
@@ -78,6 +79,8 @@ def _expand(template: str, environ: Any) -> str | None:
     if "{" not in template:
         value: str | None = environ.get(template)
         return value
+    import re
+
     names = re.findall(r"{(\w+)}", template)
     if not all(environ.get(name) for name in names):
         return None
@@ -100,6 +103,8 @@ def from_command(directory: str | None) -> dict[str, Any]:
 
 
 def _git(directory: str | None, *arguments: str) -> str | None:
+    import subprocess
+
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(
@@ -117,6 +122,8 @@ def _git(directory: str | None, *arguments: str) -> str | None:
 
 def from_build_info(directory: str | None) -> dict[str, Any]:
     """Read ``.staso-build-info``, which an image's build may have left."""
+    import json
+
     try:
         with open(os.path.join(directory or "", ".staso-build-info"), encoding="utf-8") as file:
             info = json.load(file)
@@ -132,4 +139,8 @@ def from_build_info(directory: str | None) -> dict[str, Any]:
 
 def _strip(url: str | None) -> str | None:
     """Leave out credentials: a token in a remote's URL must not travel."""
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", url) if url else None
+    if not url:
+        return None
+    import re
+
+    return re.sub(r"^(\w+://)[^/@]*@", r"\1", url)

@@ -6,6 +6,7 @@ Only Staso's own place in the tree travels, never the program's other context va
 from __future__ import annotations
 
 import functools
+import sys
 
 from .._core import current_entry, current_ids, swap_entry
 from .conversations import Conversation
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _TRACEPARENT = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 _SESSION, _USER = "staso.session_id", "staso.user_id"
+_POOLS = "concurrent.futures.thread"
 
 
 def bind(fn: F) -> F:
@@ -132,22 +134,52 @@ def let_threads_be() -> None:
 
 def patch_threads() -> None:
     """Let threads and thread pools inherit where we are, where the interpreter does not."""
-    import sys
-
     global _threads_inherit
     _threads_inherit = True
     if getattr(sys.flags, "thread_inherit_context", False):
         return
-    import concurrent.futures.thread as pools
     import threading
 
     if getattr(threading.Thread.start, "_staso", False):
         return
-    _patch_start(threading, pools)
-    _patch_submit(pools.ThreadPoolExecutor)
+    _patch_start(threading)
+    if _POOLS in sys.modules:
+        _patch_submit(sys.modules[_POOLS])
+    else:
+        # Imported for nothing, it would cost a program without pools a megabyte.
+        sys.meta_path.insert(0, _Awaited(_POOLS, _patch_submit))
 
 
-def _patch_submit(executor: Any) -> None:
+class _Awaited:
+    """Finds nothing itself; shows a module to ``then`` as soon as it is imported."""
+
+    def __init__(self, name: str, then: Callable[[Any], None]) -> None:
+        self._name, self._then = name, then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != self._name:
+            return None
+        others = (finder for finder in list(sys.meta_path) if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            self._look_after(spec.loader)
+        return spec
+
+    def _look_after(self, loader: Any) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+                self._then(module)
+
+        loader.exec_module = exec_module
+
+
+def _patch_submit(pools: Any) -> None:
+    executor = pools.ThreadPoolExecutor
     submit = executor.submit
 
     @functools.wraps(submit)
@@ -157,7 +189,7 @@ def _patch_submit(executor: Any) -> None:
     executor.submit = bound_submit
 
 
-def _patch_start(threading: Any, pools: Any) -> None:
+def _patch_start(threading: Any) -> None:
     start = threading.Thread.start
 
     @functools.wraps(start)
@@ -166,7 +198,7 @@ def _patch_start(threading: Any, pools: Any) -> None:
         undo = None
         if entry is not None:
             try:
-                undo = _run_at(self, entry) if _inherits(self, entry, threading, pools) else None
+                undo = _run_at(self, entry) if _inherits(self, entry, threading) else None
             except Exception:  # noqa: BLE001 - a thread that cannot inherit still starts
                 undo = None
         try:
@@ -180,9 +212,10 @@ def _patch_start(threading: Any, pools: Any) -> None:
     threading.Thread.start = bound_start
 
 
-def _inherits(thread: Any, entry: Any, threading: Any, pools: Any) -> bool:
+def _inherits(thread: Any, entry: Any, threading: Any) -> bool:
     target = getattr(thread, "_target", None)
-    is_worker = target is getattr(pools, "_worker", None) or str(
+    worker = getattr(sys.modules.get(_POOLS), "_worker", None)
+    is_worker = (worker is not None and target is worker) or str(
         getattr(target, "__module__", "")
     ).startswith("multiprocessing.pool")
     from .._core import Span

@@ -8,12 +8,14 @@ a marker.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+TYPE_CHECKING = False  # `typing` is slower to import than this whole package
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
-Check = Callable[[tuple[Any, ...], Any], Any]
-Redaction = Check | Sequence["str | re.Pattern[str] | Check"]
+    Check = Callable[[tuple[Any, ...], Any], Any]
+    Redaction = Check | Sequence[str | re.Pattern[str] | Check]
 
 #: The built-in rules, as the native module names them.
 RULES = ("email", "card", "phone", "secret")
@@ -23,6 +25,8 @@ def redaction(redact: Any) -> tuple[Check | None, list[str]] | None:
     """Check what the program passed: its own part as one callable, and the names of the rules."""
     if redact is None:
         return None
+    import re
+
     if callable(redact) or isinstance(redact, str | re.Pattern):
         redact = [redact]
     given = list(redact)
@@ -43,6 +47,8 @@ def redaction(redact: Any) -> tuple[Check | None, list[str]] | None:
 
 
 def _check(rule: Any) -> Check:
+    import re
+
     if isinstance(rule, re.Pattern):
         return _pattern(rule)
     if callable(rule):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from .kinds import DeliveryFailureKind
+
+TYPE_CHECKING = False  # `typing` is slower to import than this whole package
+if TYPE_CHECKING:
+    from dataclasses import dataclass, field
+    from typing import Any
+else:
+    from .frozen import dataclass, field
 
 
 @dataclass(frozen=True)
