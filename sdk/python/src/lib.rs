@@ -8,6 +8,7 @@ mod objects;
 mod plan;
 mod scope;
 mod span;
+mod strand;
 mod value;
 mod words;
 
@@ -120,6 +121,8 @@ fn fresh_uuid() -> String {
 
 #[pymodule]
 mod _core {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::{
         agent_id, annotate, block, current_entry, current_ids, current_span, fresh_uuid,
@@ -133,6 +136,12 @@ mod _core {
     use crate::scope::Scope;
     #[pymodule_export]
     use crate::span::Span;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::strand::tell_apart();
+        Ok(())
+    }
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "the name Python gives it")]
