@@ -17,6 +17,7 @@ fi
 
 say "the wheel"
 out=$target/wheels
-rm -rf "$out"
+mkdir -p "$out"
+rm -f "$out"/staso-*.whl
 "$venv/bin/maturin" build --release --locked --manifest-path sdk/python/Cargo.toml --out "$out"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$out"/staso-*.whl

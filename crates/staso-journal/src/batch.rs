@@ -9,7 +9,7 @@ use staso_model::{ProcessId, SpanId, TraceId};
 use uuid::Uuid;
 
 use crate::destination::Destination;
-use crate::record::{Record, RecordKind};
+use crate::record::{Record, RecordKind, Stamp};
 use crate::text;
 
 /// Which of the two forms of the native wire a server understands.
@@ -49,11 +49,14 @@ pub(crate) struct Origin {
     pub(crate) segment_id: Uuid,
     pub(crate) workspace: Option<String>,
     pub(crate) environment: Option<String>,
+    /// What its spans have in common.
+    pub(crate) stamp: Stamp,
 }
 
 impl Origin {
-    pub(crate) fn new(segment_id: Uuid, destination: &Destination) -> Self {
+    pub(crate) fn new(segment_id: Uuid, destination: &Destination, stamp: &Stamp) -> Self {
         Self {
+            stamp: stamp.clone(),
             segment_id,
             workspace: destination.workspace.clone(),
             environment: destination.environment.clone(),
@@ -80,17 +83,18 @@ impl Batch {
     }
 
     /// A batch of records that were never in a file: `number` and those after it, of a queue with
-    /// this id.
+    /// this id. `stamp` is what its spans have in common.
     #[must_use]
     pub fn from_memory(
         queue_id: Uuid,
         destination: &Destination,
+        stamp: &Stamp,
         records: Vec<Record>,
         number: u64,
     ) -> Self {
         let count = records.len() as u64;
         let range = (number, number + count.saturating_sub(1), number + count);
-        Self::new(Origin::new(queue_id, destination), records, range)
+        Self::new(Origin::new(queue_id, destination, stamp), records, range)
     }
 
     /// The segment, or the queue in memory, that it was cut from.
@@ -114,7 +118,8 @@ impl Batch {
     /// same bytes.
     #[must_use]
     pub fn body(&self, form: WireForm) -> Vec<u8> {
-        let size: usize = self.records.iter().map(|record| record.json.len() + 64).sum();
+        let stamp = &self.origin.stamp;
+        let size: usize = self.records.iter().map(|record| record.json_len(stamp) + 64).sum();
         let mut out = Vec::with_capacity(size + 64);
         out.extend_from_slice(b"{\"traces\":[");
         for (at, group) in self.groups(form).iter().enumerate() {
@@ -130,7 +135,7 @@ impl Batch {
     fn write_trace(&self, out: &mut Vec<u8>, group: &Group<'_>, form: WireForm) {
         // Writing to a Vec cannot fail, here and below.
         let _ = write!(out, "{{\"trace_id\":\"{}\"", group.trace_id.to_uuid_text());
-        if let Some(start_ns) = group.spans.iter().filter_map(|span| start_ns(&span.json)).min() {
+        if let Some(start_ns) = group.spans.iter().filter_map(|span| span.start_ns()).min() {
             let _ = write!(out, ",\"timestamp\":\"{}\"", text::timestamp(start_ns));
         }
         for (name, value) in
@@ -147,8 +152,8 @@ impl Batch {
                 out.push(b',');
             }
             match form {
-                WireForm::Values => out.extend_from_slice(&span.json),
-                WireForm::Text => text::write_span(out, span),
+                WireForm::Values => span.write_json(out, &self.origin.stamp),
+                WireForm::Text => text::write_span(out, span, &self.origin.stamp),
             }
         }
         out.push(b']');
@@ -225,13 +230,6 @@ pub fn process_body(process_id: ProcessId, sign: ProcessSign) -> Vec<u8> {
         }
     }
     .into_bytes()
-}
-
-/// The start a record begins with; see [`Record::json`].
-pub(crate) fn start_ns(json: &[u8]) -> Option<i64> {
-    let rest = json.strip_prefix(b"{\"start_ns\":")?;
-    let end = rest.iter().position(|b| !(b.is_ascii_digit() || *b == b'-'))?;
-    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }
 
 fn batch_key(segment_id: Uuid, first: u64, last: u64) -> Uuid {

@@ -10,22 +10,35 @@
 //! | 40 | 16 | process id |
 //! | 56 | 8 | made at, Unix nanoseconds |
 //! | 64 | 2 × 40 | two slots of progress; the whole one with the greater sequence counts |
-//! | 144 | 4 + 4 | length of the destination, CRC-32 of it and of bytes 0..64 |
-//! | 152 | n | the destination as JSON |
+//! | 144 | 4 + 4 | length of the words, CRC-32 of them and of bytes 0..64 |
+//! | 152 | n | the words as JSON: the destination, and the stamp of every span in parts |
 
+use serde::{Deserialize, Serialize};
 use staso_model::ProcessId;
 use uuid::Uuid;
 
 use crate::destination::Destination;
+use crate::record::Stamp;
 
 const MAGIC: &[u8; 8] = b"STASOJNL";
 /// The format this code writes.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The oldest format it reads: there, no span was kept in parts.
+const OLDEST_VERSION: u32 = 2;
 const SLOTS_AT: usize = 64;
 const SLOT_LEN: usize = 40;
-const DESTINATION_AT: usize = 152;
+const WORDS_AT: usize = 152;
 /// No header is longer than this; a longer one is not ours.
 pub(crate) const HEADER_MAX: usize = 64 * 1024;
+
+/// What a header says in words.
+#[derive(Serialize, Deserialize)]
+struct Words {
+    #[serde(flatten)]
+    destination: Destination,
+    #[serde(default)]
+    stamp: Stamp,
+}
 
 /// What never changes about a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +51,8 @@ pub struct SegmentHeader {
     pub created_ns: i64,
     /// Where its records go.
     pub destination: Destination,
+    /// What its spans have in common.
+    pub stamp: Stamp,
     pub(crate) capacity: u64,
     pub(crate) data_start: u64,
 }
@@ -47,6 +62,7 @@ impl SegmentHeader {
         process_id: ProcessId,
         created_ns: i64,
         destination: Destination,
+        stamp: Stamp,
         capacity: u64,
     ) -> Self {
         Self {
@@ -54,16 +70,18 @@ impl SegmentHeader {
             process_id,
             created_ns,
             destination,
+            stamp,
             capacity,
             data_start: 0,
         }
     }
 
-    /// The bytes at the front of the file; sets where records begin. `None` when the destination
-    /// is too long to be kept.
+    /// The bytes at the front of the file; sets where records begin. `None` when the words
+    /// are too long to be kept.
     pub(crate) fn encode(&mut self) -> Option<Vec<u8>> {
-        let json = serde_json::to_vec(&self.destination).ok()?;
-        let length = (DESTINATION_AT + json.len()).next_multiple_of(8);
+        let words = Words { destination: self.destination.clone(), stamp: self.stamp.clone() };
+        let json = serde_json::to_vec(&words).ok()?;
+        let length = (WORDS_AT + json.len()).next_multiple_of(8);
         if length > HEADER_MAX {
             return None;
         }
@@ -79,25 +97,28 @@ impl SegmentHeader {
         bytes[144..148].copy_from_slice(&u32::try_from(json.len()).ok()?.to_le_bytes());
         let crc = static_checksum(&bytes[..64], &json);
         bytes[148..152].copy_from_slice(&crc.to_le_bytes());
-        bytes[DESTINATION_AT..DESTINATION_AT + json.len()].copy_from_slice(&json);
+        bytes[WORDS_AT..WORDS_AT + json.len()].copy_from_slice(&json);
         Some(bytes)
     }
 
     /// Reads the front of a file; `None` for what this code did not write.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        if bytes.get(..8)? != MAGIC || u32_at(bytes, 8)? != FORMAT_VERSION {
+        let version = u32_at(bytes, 8)?;
+        if bytes.get(..8)? != MAGIC || !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
             return None;
         }
         let json_len = usize::try_from(u32_at(bytes, 144)?).ok()?;
-        let json = bytes.get(DESTINATION_AT..DESTINATION_AT.checked_add(json_len)?)?;
+        let json = bytes.get(WORDS_AT..WORDS_AT.checked_add(json_len)?)?;
         if u32_at(bytes, 148)? != static_checksum(&bytes[..64], json) {
             return None;
         }
+        let words: Words = serde_json::from_slice(json).ok()?;
         Some(Self {
             segment_id: Uuid::from_bytes(bytes.get(24..40)?.try_into().ok()?),
             process_id: ProcessId(bytes.get(40..56)?.try_into().ok()?),
             created_ns: i64::from_le_bytes(bytes.get(56..64)?.try_into().ok()?),
-            destination: serde_json::from_slice(json).ok()?,
+            destination: words.destination,
+            stamp: words.stamp,
             capacity: u64_at(bytes, 16)?,
             data_start: u64::from(u32_at(bytes, 12)?),
         })
@@ -182,7 +203,13 @@ mod tests {
     use super::*;
 
     fn encoded() -> (SegmentHeader, Vec<u8>) {
-        let mut header = SegmentHeader::new(ProcessId([7; 16]), 5, Destination::local(), 1 << 20);
+        let mut header = SegmentHeader::new(
+            ProcessId([7; 16]),
+            5,
+            Destination::local(),
+            Stamp { process: ",\"process_id\":\"7\"".to_owned(), home: String::new() },
+            1 << 20,
+        );
         let bytes = header.encode().unwrap();
         (header, bytes)
     }
@@ -196,6 +223,24 @@ mod tests {
             damaged[at] ^= 0xff;
             assert_eq!(SegmentHeader::decode(&damaged), None, "byte {at}");
         }
+    }
+
+    /// Before version 3 the words were the destination alone.
+    #[test]
+    fn the_oldest_format_is_read() {
+        let (header, mut bytes) = encoded();
+        let json = serde_json::to_vec(&Destination::local()).unwrap();
+        bytes[8..12].copy_from_slice(&OLDEST_VERSION.to_le_bytes());
+        bytes[144..148].copy_from_slice(&u32::try_from(json.len()).unwrap().to_le_bytes());
+        bytes[WORDS_AT..WORDS_AT + json.len()].copy_from_slice(&json);
+        let crc = static_checksum(&bytes[..64], &json);
+        bytes[148..152].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(
+            SegmentHeader::decode(&bytes),
+            Some(SegmentHeader { stamp: Stamp::default(), ..header })
+        );
+        bytes[8..12].copy_from_slice(&(OLDEST_VERSION - 1).to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), None);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Appending holds one short lock that no shipping, reading or deleting ever holds.
 
 mod ahead;
+mod options;
 mod stats;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -15,52 +17,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use self::ahead::Ahead;
+pub use self::options::JournalOptions;
 pub use self::stats::JournalStats;
+pub use self::waiting::Waiting;
 use crate::adopt::{UNBORN, presence_path};
 use crate::batch::{Batch, BatchLimits};
 use crate::budget;
 use crate::destination::{Destination, Mode};
 use crate::error::JournalError;
-use crate::frame;
+use crate::frame::{self, Head};
 use crate::header::SegmentHeader;
 use crate::home::{create_private_dir, private_options};
 use crate::lock::Lock;
 use crate::outlet::{Outlet, delete};
-use crate::record::{Record, RecordKind};
+use crate::record::{Record, RecordKind, SpanFront, Stamp};
 use crate::segment::{FIRST_CHUNK, Inlet, Live};
 
 /// A full directory is measured anew at most this often.
 const REMEASURE_AFTER: Duration = Duration::from_millis(100);
-
-/// How the journal uses the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalOptions {
-    /// A segment is sealed when it would grow beyond this.
-    pub segment_bytes: u64,
-    /// A segment grows by this much at a time.
-    pub chunk_bytes: u64,
-    /// The most bytes that are kept ready for records to come, where records come fast.
-    pub ahead_bytes: u64,
-    /// The most bytes in the directory, of all processes together.
-    pub budget_bytes: u64,
-    /// The largest record.
-    pub record_bytes: usize,
-    /// Whether segments may be mapped where the file system can promise blocks.
-    pub may_map: bool,
-}
-
-impl Default for JournalOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 8 << 20,
-            chunk_bytes: 256 << 10,
-            ahead_bytes: 8 << 20,
-            budget_bytes: 256 << 20,
-            record_bytes: 64 << 20,
-            may_map: true,
-        }
-    }
-}
 
 /// The journal of this process.
 #[derive(Debug)]
@@ -68,6 +42,8 @@ pub struct Journal {
     dir: PathBuf,
     destination: Destination,
     process_id: ProcessId,
+    /// What spans have in common, kept in the head of each segment.
+    stamp: Stamp,
     options: JournalOptions,
     inlet: Mutex<Intake>,
     segments: Mutex<VecDeque<Arc<Live>>>,
@@ -93,6 +69,7 @@ struct Intake {
     presence: Option<Lock>,
     is_closed: bool,
     full_since: Option<Instant>,
+    waiting: Waiting,
 }
 
 impl Journal {
@@ -113,6 +90,7 @@ impl Journal {
             dir,
             destination,
             process_id,
+            stamp: Stamp::default(),
             options,
             inlet: Mutex::default(),
             segments: Mutex::default(),
@@ -131,6 +109,13 @@ impl Journal {
         })
     }
 
+    /// Lets the spans that are kept in parts have this in common. Every segment keeps it once.
+    #[must_use]
+    pub fn with_stamp(mut self, stamp: &Stamp) -> Self {
+        stamp.clone_into(&mut self.stamp);
+        self
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -143,7 +128,8 @@ impl Journal {
         &self.destination
     }
 
-    /// Appends one record. When this returns, the record survives the death of the process.
+    /// Appends one record that is a JSON object. When this returns, the record survives the death of the
+    /// process. Answers whether the shipping thread is to be called: enough waits for it, or room is short.
     ///
     /// # Errors
     /// [`JournalError::Full`] at the budget (never in local mode while older records can go);
@@ -155,16 +141,44 @@ impl Journal {
         trace_id: &TraceId,
         span_id: &SpanId,
         json: &[u8],
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
+        self.put(kind, trace_id, span_id, None, json)
+    }
+
+    /// Appends a finished span, of which `members` says what its front and the stamp do not: JSON members
+    /// with commas between them, none before the first.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    #[inline]
+    pub fn append_span(
+        &self,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        front: &SpanFront,
+        members: &[u8],
+    ) -> Result<bool, JournalError> {
+        self.put(RecordKind::Span, trace_id, span_id, Some(front), members)
+    }
+
+    #[inline]
+    fn put(
+        &self,
+        kind: RecordKind,
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        front: Option<&SpanFront>,
+        json: &[u8],
+    ) -> Result<bool, JournalError> {
         if json.len() > self.options.record_bytes {
             return Err(JournalError::TooLarge { bytes: json.len() });
         }
-        let head = frame::header(kind, trace_id, span_id, json);
+        let head = Head::new(kind, trace_id, span_id, front, json);
         let mut intake = lock(&self.inlet);
         if intake.is_closed {
             return Err(JournalError::Closed);
         }
-        self.prepare(&mut intake, json.len())?;
+        self.prepare(&mut intake, head.front_len() + json.len())?;
         let inlet = intake.current.as_mut().ok_or(JournalError::Closed)?;
         inlet.put(&head, json)?;
         if kind == RecordKind::Provisional {
@@ -177,7 +191,8 @@ impl Journal {
         }
         // Only the holder of the lock writes this.
         self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
-        Ok(())
+        let is_called = self.note_waiting(&mut intake, json.len() as u64);
+        Ok(is_called || self.wants_room())
     }
 
     /// Makes the current segment have room for a payload of this length.
@@ -255,8 +270,13 @@ impl Journal {
         let chunk = self.chunk();
         let whole = FIRST_CHUNK + frame::framed_len(payload) as u64;
         let capacity = self.options.segment_bytes.max(whole).next_multiple_of(chunk);
-        let header =
-            SegmentHeader::new(self.process_id, now_ns(), self.destination.clone(), capacity);
+        let header = SegmentHeader::new(
+            self.process_id,
+            now_ns(),
+            self.destination.clone(),
+            self.stamp.clone(),
+            capacity,
+        );
         Inlet::create(&self.dir, header, chunk, self.options.may_map)
     }
 

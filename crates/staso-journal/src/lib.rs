@@ -28,6 +28,6 @@ pub use destination::{Destination, Mode};
 pub use error::JournalError;
 pub use header::SegmentHeader;
 pub use home::{Home, ServerInfo};
-pub use journal::{Journal, JournalOptions, JournalStats};
-pub use record::{Record, RecordKind};
+pub use journal::{Journal, JournalOptions, JournalStats, Waiting};
+pub use record::{Record, RecordKind, SpanFront, Stamp};
 pub use unreadable::{Trouble, Unreadable, set_segment_aside, unreadable};

@@ -10,7 +10,7 @@ use crate::batch::{Batch, BatchLimits, Origin};
 use crate::error::JournalError;
 use crate::frame::{self, FRAME_HEADER, Found};
 use crate::header::{HEADER_MAX, Progress, SegmentHeader};
-use crate::record::Record;
+use crate::record::{Record, Stamp};
 use crate::storage::{read_at, write_all_at};
 
 /// How much is read at once at least.
@@ -118,7 +118,8 @@ impl Outlet {
     }
 
     fn batch(&self, run: Run) -> Option<Batch> {
-        let origin = Origin::new(self.header.segment_id, &self.header.destination);
+        let origin =
+            Origin::new(self.header.segment_id, &self.header.destination, &self.header.stamp);
         (!run.records.is_empty())
             .then(|| Batch::new(origin, run.records, (run.first, run.last, run.end)))
     }
@@ -148,7 +149,8 @@ impl Outlet {
         while offset < end {
             let want = window.min(usize::try_from(end - offset).unwrap_or(usize::MAX));
             let bytes = read_at(&self.file, offset, want).map_err(JournalError::io(&self.path))?;
-            let view = View { bytes: &bytes, offset, want, end };
+            let stamp = &self.header.stamp;
+            let view = View { bytes: &bytes, offset, want, end, stamp };
             match run.take(&view, limits, last) {
                 Step::Done => break,
                 Step::ReadFrom { at, length } => {
@@ -171,6 +173,7 @@ struct View<'a> {
     want: usize,
     /// Where records end in the file.
     end: u64,
+    stamp: &'a Stamp,
 }
 
 impl View<'_> {
@@ -205,9 +208,11 @@ impl Run {
                     }
                     at = frame.end;
                     let Some(record) = frame.record() else { continue };
-                    if self.is_full(record.json.len(), limits) {
+                    let length = record.json_len(view.stamp);
+                    if self.is_full(length, limits) {
                         return Step::Done;
                     }
+                    self.bytes += length;
                     self.push(record, start, view.offset + frame.end as u64);
                     if self.records.len() >= limits.records {
                         return Step::Done;
@@ -237,7 +242,6 @@ impl Run {
         if self.records.is_empty() {
             self.first = start;
         }
-        self.bytes += record.json.len();
         self.records.push(record);
         self.last = start;
         self.end = end;

@@ -122,11 +122,12 @@ impl Inlet {
     }
 
     /// Appends one record that fits.
-    pub(crate) fn put(&mut self, head: &[u8], payload: &[u8]) -> Result<(), JournalError> {
+    #[inline]
+    pub(crate) fn put(&mut self, head: &frame::Head, json: &[u8]) -> Result<(), JournalError> {
         self.storage
-            .put(&self.live.file, self.tail, head, payload)
+            .put(&self.live.file, self.tail, head.bytes(), json)
             .map_err(JournalError::io(&self.live.path))?;
-        self.tail += frame::framed_len(payload.len()) as u64;
+        self.tail += frame::framed_len(head.front_len() + json.len()) as u64;
         // The inlet is the one that counts.
         let appended = self.live.appended.load(Ordering::Relaxed) + 1;
         self.live.appended.store(appended, Ordering::Relaxed);

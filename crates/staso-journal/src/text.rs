@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::record::{Record, RecordKind};
+use crate::record::{Record, RecordKind, Stamp};
 
 macro_rules! parts {
     ($($same:ident),*) => {
@@ -60,15 +60,16 @@ parts!(
     capture
 );
 
-/// Whether a record is a span without a parent.
+/// Whether an announcement is of a span without a parent.
 pub(crate) fn is_root(record: &Record) -> bool {
-    parse(record).is_some_and(|parts| parts.parent_span_id.is_none())
+    parse(&record.json).is_some_and(|parts| parts.parent_span_id.is_none())
 }
 
 /// Appends the older form of a span. What is not the JSON this SDK writes is left out by the
 /// caller's choice of records, so a span that does not parse becomes an empty object.
-pub(crate) fn write_span(out: &mut Vec<u8>, record: &Record) {
-    let parts = parse(record).unwrap_or_default();
+pub(crate) fn write_span(out: &mut Vec<u8>, record: &Record, stamp: &Stamp) {
+    let json = record.whole_json(stamp);
+    let parts = parse(&json).unwrap_or_default();
     let is_open = record.kind == RecordKind::Provisional;
     let duration_ns = parts.end_ns.map_or(0, |end| end.saturating_sub(parts.start_ns).max(0));
     // Writing to a Vec cannot fail.
@@ -95,8 +96,8 @@ pub(crate) fn write_span(out: &mut Vec<u8>, record: &Record) {
     out.push(b'}');
 }
 
-fn parse(record: &Record) -> Option<Parts<'_>> {
-    serde_json::from_slice(&record.json).ok()
+fn parse(json: &[u8]) -> Option<Parts<'_>> {
+    serde_json::from_slice(json).ok()
 }
 
 /// The attributes object with the mark by which older servers know an open root.

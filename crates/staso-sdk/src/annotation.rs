@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::ids;
 use crate::json::write_uuid;
 use crate::nesting::Context;
+use crate::record::Entry;
 use crate::recorder::Recorder;
 use crate::report::Enqueued;
 
@@ -82,7 +83,7 @@ impl<O> Annotation<O> {
         trace_id: &TraceId,
         span_id: Option<&SpanId>,
     ) -> Enqueued {
-        host.pen().out.clear();
+        host.pen().clear();
         host.pen().raw(b"{\"id\":");
         write_uuid(&mut host.pen().out, &ids::uuid_v4());
         if let Some(span_id) = span_id {
@@ -103,6 +104,7 @@ impl<O> Annotation<O> {
         host.pen().raw(self.data_type.as_str().as_bytes());
         host.pen().raw(b"\",\"source\":\"sdk\"}");
         let span_id = span_id.unwrap_or(&SpanId::NIL);
-        recorder.append(RecordKind::Annotation, trace_id, span_id, &host.pen().out)
+        let json = &host.pen().out;
+        recorder.append(&Entry::whole(RecordKind::Annotation, trace_id, span_id, json))
     }
 }

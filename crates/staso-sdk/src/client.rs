@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
-use staso_journal::RecordKind;
-use staso_model::{ProcessId, SpanId, TraceId};
+use staso_model::ProcessId;
 
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::fork::process_generation;
 use crate::open::OpenToken;
 use crate::pen::Call;
-use crate::record::SpanHead;
+use crate::record::{Entry, SpanHead};
 use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 
 /// The worker is given this long to say goodbye after a shutdown's own time.
@@ -29,6 +28,8 @@ pub struct Client {
 
 struct Shared {
     config: Arc<Config>,
+    /// What the surroundings that every span begins with say, as JSON.
+    home: String,
     /// A leaked box. A forked child puts another in its place and never touches the parent's.
     engine: AtomicPtr<Arc<Engine>>,
     is_shut: AtomicBool,
@@ -38,10 +39,17 @@ impl Client {
     /// Starts recording. Never fails and never waits for the network.
     #[must_use]
     pub fn start(config: Config) -> Self {
+        Self::start_at(config, b"")
+    }
+
+    /// As [`Client::start`]; `home` is what those spans say of their surroundings that are at home.
+    pub(crate) fn start_at(config: Config, home: &[u8]) -> Self {
         crate::fork::watch();
         let config = Arc::new(config);
-        let engine = AtomicPtr::new(new_engine(&config));
-        Self { shared: Arc::new(Shared { config, engine, is_shut: AtomicBool::new(false) }) }
+        let home = String::from_utf8_lossy(home).into_owned();
+        let engine = AtomicPtr::new(new_engine(&config, &home));
+        let is_shut = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { config, home, engine, is_shut }) }
     }
 
     /// The settings.
@@ -64,13 +72,8 @@ impl Client {
 
     /// Records one finished thing. When this returns, it survives the death of the process (where
     /// there is a journal).
-    pub fn append(
-        &self,
-        kind: RecordKind,
-        trace_id: &TraceId,
-        span_id: &SpanId,
-        json: &[u8],
-    ) -> Enqueued {
+    #[inline]
+    pub fn append(&self, entry: &Entry<'_>) -> Enqueued {
         if !self.shared.config.enabled {
             return Enqueued::refused(FailureKind::Disabled);
         }
@@ -79,20 +82,34 @@ impl Client {
             engine.counters.refused(FailureKind::Shutdown);
             return Enqueued::refused(FailureKind::Shutdown);
         }
-        engine.record(kind, trace_id, span_id, json)
+        engine.record(entry)
     }
 
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
     pub fn open_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
+        let token = self.register_span(head, start_mono_ns);
+        self.tell_open();
+        token
+    }
+
+    /// As [`Client::open_span`], without a word to the worker: [`Client::tell_open`] has to follow.
+    #[inline]
+    pub(crate) fn register_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
         if !self.is_open() {
             return OpenToken::NONE;
         }
-        let engine = self.shared.engine();
-        let token = engine.open.open(head, start_mono_ns);
-        engine.wake.note_open();
-        engine.ensure_worker();
-        token
+        self.shared.engine().open.open(head, start_mono_ns)
+    }
+
+    /// Lets the worker know that spans are open; starts it with the first one.
+    #[inline]
+    pub(crate) fn tell_open(&self) {
+        if self.is_open() {
+            let engine = self.shared.engine();
+            engine.wake.note_open();
+            engine.ensure_worker();
+        }
     }
 
     /// Takes a span out of the registry. Twice is harmless.
@@ -129,12 +146,6 @@ impl Client {
         report
     }
 
-    /// What the records of this client say besides themselves; see [`crate::record::stamp`].
-    #[inline]
-    pub(crate) fn stamp(&self) -> &[u8] {
-        &self.shared.engine().stamp
-    }
-
     /// Every counter since the start.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -163,7 +174,7 @@ impl Shared {
     /// In a forked child: an engine of its own. Several threads may come here at once; one wins.
     #[cold]
     fn replace(&self, parents: *mut Arc<Engine>) -> &Arc<Engine> {
-        let made = new_engine(&self.config);
+        let made = new_engine(&self.config, &self.home);
         let order = (Ordering::AcqRel, Ordering::Acquire);
         let current = match self.engine.compare_exchange(parents, made, order.0, order.1) {
             Ok(_) => made,
@@ -192,6 +203,6 @@ impl Drop for Shared {
     }
 }
 
-fn new_engine(config: &Arc<Config>) -> *mut Arc<Engine> {
-    Box::into_raw(Box::new(Arc::new(Engine::new(Arc::clone(config)))))
+fn new_engine(config: &Arc<Config>, home: &str) -> *mut Arc<Engine> {
+    Box::into_raw(Box::new(Arc::new(Engine::new(Arc::clone(config), home))))
 }

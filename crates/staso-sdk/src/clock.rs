@@ -3,6 +3,8 @@
 //! A wall clock that is set while a trace runs would give negative durations and children outside
 //! their parents; within a process every span of a trace is dated by the same pair.
 
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
 /// A wall-clock instant and the monotonic one read with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceClock {
@@ -17,10 +19,18 @@ impl TraceClock {
         Self { wall_ns: wall_ns(), mono_ns: mono_ns() }
     }
 
-    /// Reads the wall clock only; `mono_ns` is a reading of [`mono_ns`] just made.
+    /// A pair with `mono_ns`, a reading of [`mono_ns`] just made. Traces that begin within a millisecond
+    /// share one reading of the wall clock.
     #[must_use]
+    #[inline]
     pub fn start_at(mono_ns: u64) -> Self {
-        Self { wall_ns: wall_ns(), mono_ns }
+        let since = mono_ns.saturating_sub(READ_AT_NS.load(Ordering::Acquire));
+        let ahead_ns = if since < SHARED_FOR_NS {
+            AHEAD_NS.load(Ordering::Relaxed)
+        } else {
+            read_ahead(mono_ns)
+        };
+        Self { wall_ns: ahead_ns.wrapping_add_unsigned(mono_ns), mono_ns }
     }
 
     /// Now, Unix nanoseconds on this trace's clock; never earlier than its start.
@@ -35,6 +45,23 @@ impl TraceClock {
         let since = mono_ns.saturating_sub(self.mono_ns);
         self.wall_ns.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
     }
+}
+
+/// How long one reading of the wall clock serves: shorter than anybody can tell, longer than a span of a program
+/// that is in a hurry.
+const SHARED_FOR_NS: u64 = 1_000_000;
+
+/// By how much the wall clock is ahead of the monotonic one, and when that was read. Each is right by itself,
+/// whichever thread wrote it.
+static AHEAD_NS: AtomicI64 = AtomicI64::new(0);
+static READ_AT_NS: AtomicU64 = AtomicU64::new(0);
+
+#[cold]
+fn read_ahead(mono_ns: u64) -> i64 {
+    let ahead_ns = wall_ns().wrapping_sub_unsigned(mono_ns);
+    AHEAD_NS.store(ahead_ns, Ordering::Relaxed);
+    READ_AT_NS.store(mono_ns, Ordering::Release);
+    ahead_ns
 }
 
 /// The wall clock, Unix nanoseconds.
@@ -98,5 +125,8 @@ mod tests {
         let before = clock.now_ns();
         assert!(clock.now_ns() >= before);
         assert_eq!(clock.at(0), clock.at(clock.mono_ns));
+        let wall = wall_ns();
+        let shared = TraceClock::start_at(mono_ns()).now_ns();
+        assert!((shared - wall).abs() < 1_000_000_000, "{shared} is not {wall}");
     }
 }

@@ -9,7 +9,8 @@ use crate::report::{DeliveryReport, FailureKind, Stats};
 /// Counters since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
+    /// Records taken by the queue in memory; the journal counts its own.
+    pub(crate) queued: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) given_up: AtomicU64,
     pub(crate) adopted_delivered: AtomicU64,
@@ -46,10 +47,10 @@ impl Counters {
     }
 
     /// What happened since the last report; the levels are the caller's to fill in.
-    pub(crate) fn report(&self, evicted: u64) -> DeliveryReport {
+    pub(crate) fn report(&self, accepted: u64, evicted: u64) -> DeliveryReport {
         let mut last = self.last();
         let now = Last {
-            accepted: load(&self.accepted),
+            accepted,
             delivered: load(&self.delivered),
             lost: load(&self.given_up) + evicted,
             refused: load(&self.refused),
@@ -73,7 +74,6 @@ impl Counters {
 
     pub(crate) fn list(&self, stats: &mut Stats) {
         for (name, counter) in [
-            ("accepted", &self.accepted),
             ("delivered", &self.delivered),
             ("given_up", &self.given_up),
             ("refused", &self.refused),

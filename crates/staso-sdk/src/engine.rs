@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use staso_journal::{Batch, Journal, JournalError, JournalOptions, Mode, Record, RecordKind};
-use staso_model::{ProcessId, SpanId, TraceId};
+use staso_journal::{Batch, Journal, JournalError, JournalOptions, Mode, RecordKind, Stamp};
+use staso_model::ProcessId;
 
 use crate::clock;
 use crate::config::Config;
@@ -17,6 +17,7 @@ use crate::destination::Destination;
 use crate::log::SaidOnce;
 use crate::open::OpenSpans;
 use crate::queue::Queue;
+use crate::record::Entry;
 use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 use crate::wake::Wake;
 use crate::worker;
@@ -25,8 +26,8 @@ pub(crate) struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) process_id: ProcessId,
     pub(crate) generation: u32,
-    /// What every span of this process says besides itself.
-    pub(crate) stamp: Box<[u8]>,
+    /// What the spans of this client have in common.
+    pub(crate) stamp: Stamp,
     pub(crate) destination: staso_journal::Destination,
     pub(crate) journal: Option<Journal>,
     pub(crate) queue: Queue,
@@ -70,15 +71,19 @@ struct Goal {
 }
 
 impl Engine {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
+    /// `home` is what the surroundings that every span begins with say.
+    pub(crate) fn new(config: Arc<Config>, home: &str) -> Self {
         let process_id = crate::ids::process_id();
         let destination = journal_destination(&config);
         let said = SaidOnce::default();
-        let journal = open_journal(&config, &destination, process_id, &said);
+        let process = crate::record::stamp(process_id, config.sample_rate, config.capture);
+        let stamp = Stamp { process, home: home.to_owned() };
+        let journal = open_journal(&config, &destination, process_id, &said)
+            .map(|journal| journal.with_stamp(&stamp));
         Self {
-            stamp: crate::record::stamp(process_id, config.sample_rate, config.capture),
+            stamp,
             queue: Queue::new(config.max_queue_size),
-            wake: Wake::new(config.batch_size as u64, journal.is_some()),
+            wake: Wake::new(config.batch_size as u64),
             config,
             process_id,
             generation: crate::fork::process_generation(),
@@ -94,62 +99,68 @@ impl Engine {
     }
 
     /// Takes one record. Provisional ones are the engine's own and are not counted as accepted.
-    pub(crate) fn record(
-        self: &Arc<Self>,
-        kind: RecordKind,
-        trace_id: &TraceId,
-        span_id: &SpanId,
-        json: &[u8],
-    ) -> Enqueued {
-        let is_counted = kind != RecordKind::Provisional;
-        if let Err(refusal) = self.keep(kind, trace_id, span_id, json) {
-            if is_counted {
+    #[inline]
+    pub(crate) fn record(self: &Arc<Self>, entry: &Entry<'_>) -> Enqueued {
+        let kept = match self.journal.as_ref().filter(|_| !self.is_journal_resting()) {
+            Some(journal) => self.append(journal, entry),
+            None => self.queue(entry),
+        };
+        if let Err(refusal) = kept {
+            if entry.kind != RecordKind::Provisional {
                 self.counters.refused(refusal);
             }
             return Enqueued::refused(refusal);
         }
-        if is_counted {
-            self.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        }
-        self.wake.note(json.len() as u64);
         self.ensure_worker();
         Enqueued::ACCEPTED
     }
 
-    fn keep(
-        &self,
-        kind: RecordKind,
-        trace_id: &TraceId,
-        span_id: &SpanId,
-        json: &[u8],
-    ) -> Result<(), FailureKind> {
-        if let Some(journal) = self.journal.as_ref().filter(|_| !self.is_journal_resting()) {
-            match journal.append(kind, trace_id, span_id, json) {
-                Ok(()) => {
-                    if self.journal_rests_until_ns.load(Ordering::Relaxed) != 0 {
-                        self.journal_rests_until_ns.store(0, Ordering::Relaxed);
-                    }
-                    if journal.wants_room() {
-                        self.wake.call_to_tend();
-                    }
-                    return Ok(());
+    #[inline]
+    fn append(&self, journal: &Journal, entry: &Entry<'_>) -> Result<(), FailureKind> {
+        let (trace_id, span_id) = (entry.trace_id, entry.span_id);
+        let appended = match &entry.front {
+            Some(front) => journal.append_span(trace_id, span_id, front, entry.json),
+            None => journal.append(entry.kind, trace_id, span_id, entry.json),
+        };
+        match appended {
+            Ok(is_called) => {
+                if self.journal_rests_until_ns.load(Ordering::Relaxed) != 0 {
+                    self.journal_rests_until_ns.store(0, Ordering::Relaxed);
                 }
-                Err(JournalError::Closed) => return Err(FailureKind::Shutdown),
-                Err(error @ (JournalError::Full | JournalError::TooLarge { .. })) => {
-                    self.said.warn("journal full", &format!("a span was not kept: {error}"));
-                    return Err(FailureKind::QueueFull);
-                }
-                Err(error @ (JournalError::DiskFull | JournalError::Io { .. })) => {
-                    self.rest_journal();
-                    say_memory_only(&self.said, &error);
-                }
+                self.wake.note_appended(is_called);
+                Ok(())
+            }
+            Err(error) => self.not_appended(entry, &error),
+        }
+    }
+
+    #[cold]
+    fn not_appended(&self, entry: &Entry<'_>, error: &JournalError) -> Result<(), FailureKind> {
+        match error {
+            JournalError::Closed => Err(FailureKind::Shutdown),
+            JournalError::Full | JournalError::TooLarge { .. } => {
+                self.said.warn("journal full", &format!("a span was not kept: {error}"));
+                Err(FailureKind::QueueFull)
+            }
+            JournalError::DiskFull | JournalError::Io { .. } => {
+                self.rest_journal();
+                say_memory_only(&self.said, error);
+                self.queue(entry)
             }
         }
-        let (trace_id, span_id) = (*trace_id, *span_id);
-        match self.queue.push(Record { kind, trace_id, span_id, json: json.to_vec() }) {
-            true => Ok(()),
-            false => Err(FailureKind::QueueFull),
+    }
+
+    /// Keeps a record in memory.
+    #[cold]
+    fn queue(&self, entry: &Entry<'_>) -> Result<(), FailureKind> {
+        if !self.queue.push(entry.to_record()) {
+            return Err(FailureKind::QueueFull);
         }
+        if entry.kind != RecordKind::Provisional {
+            self.counters.queued.fetch_add(1, Ordering::Relaxed);
+        }
+        self.wake.note_queued(entry.json.len() as u64);
+        Ok(())
     }
 
     /// Whether the journal has failed and is not to be tried again yet.
@@ -300,16 +311,23 @@ impl Engine {
             return DeliveryReport::disabled();
         }
         let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
-        let mut report = self.counters.report(stats.evicted);
+        let mut report = self.counters.report(self.accepted(), stats.evicted);
         report.pending = self.queue.level().0;
         report.journalled = stats.ended_left();
         report.timed_out = timed_out;
         report
     }
 
+    /// How many records were taken, the engine's own announcements left out.
+    fn accepted(&self) -> u64 {
+        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
+        load(&self.counters.queued) + stats.appended.saturating_sub(stats.announced)
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         self.counters.list(&mut stats);
+        stats.0.insert("accepted", self.accepted());
         let (waiting, _) = self.queue.level();
         stats.0.insert("memory_pending", waiting);
         stats.0.insert("open_spans", self.open.count() as u64);
@@ -338,11 +356,19 @@ fn open_journal(
         .create()
         .map_err(|source| JournalError::Io { path: home.path().to_owned(), source })
         .and_then(|()| {
-            let options = JournalOptions::default();
+            let options = JournalOptions {
+                call_records: config.batch_size as u64 * BATCHES,
+                call_bytes: BATCH_BYTES,
+                ..JournalOptions::default()
+            };
             Journal::open(home.journal_dir(), destination.clone(), process_id, options)
         });
     opened.map_err(|error| say_memory_only(said, &error)).ok()
 }
+
+/// A batch's worth of records would wake the worker too often where they come fast: each waking costs the
+/// recording thread a system call. What comes slowly is seen to after an interval.
+const BATCHES: u64 = 10;
 
 /// How long a journal that could not be written to is left alone, nanoseconds.
 const JOURNAL_REST_NS: u64 = 1_000_000_000;

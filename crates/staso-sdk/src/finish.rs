@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use staso_journal::RecordKind;
+use staso_journal::{RecordKind, SpanFront};
 use staso_model::{SpanKind, SpanStatus};
 
 use crate::field::Field;
@@ -14,116 +14,168 @@ use crate::fork::process_generation;
 use crate::held::Held;
 use crate::host::{Host, Object};
 use crate::json::{write_bool, write_i64, write_str};
-use crate::life::{Ended, Identity, ToldHead};
+use crate::life::{Ended, Ending, Identity, ToldHead};
 use crate::nesting::Context;
+use crate::pen::{bounded, with_buffer};
 use crate::policy::is_operational;
-use crate::record::{
-    self, SpanContext, Surroundings, key, mark_text, word, write_identity, write_times,
-};
+use crate::record::{self, Around, Entry, SpanContext, Surroundings, key, mark_text, word};
 use crate::recorder::Recorder;
-use crate::report::{Enqueued, FailureKind};
+use crate::report::Enqueued;
 
-impl<O: Object> Ended<O> {
+impl Identity {
     /// Where its record goes: after another `init`, to the recorder in force.
     #[must_use]
-    pub fn recorder(&self) -> Option<&'static Recorder> {
-        self.identity.as_ref().map(|own| own.recorder.or_successor())
+    #[inline]
+    pub fn recorder_at_end(&self) -> &'static Recorder {
+        self.recorder.or_successor()
     }
 
+    /// Writes and hands over the record of a span of which nothing of the program's has to be read but its
+    /// name.
+    #[inline]
+    pub(crate) fn record_plain(
+        &self,
+        recorder: &'static Recorder,
+        ending: Ending,
+        name: Cow<'_, str>,
+    ) -> Enqueued {
+        self.hand_over(recorder, ending, || {
+            let name = recorder.capture.told_name(name, ending.kind);
+            let name = bounded(name, recorder.limits.value_bytes);
+            with_buffer(|out| {
+                write_head(out, ending, &name);
+                let is_at_home = recorder.is_home(&self.surroundings);
+                if !is_at_home {
+                    out.extend_from_slice(self.surroundings.json());
+                }
+                if ending.kind == SpanKind::Llm {
+                    key(out, Field::UsageAvailable.as_str());
+                    write_bool(out, false);
+                }
+                let attributes = recorder.root_attributes();
+                if self.parent_id.is_none() && !attributes.is_empty() {
+                    out.extend_from_slice(b",\"attributes\":{");
+                    out.extend_from_slice(attributes);
+                    out.push(b'}');
+                }
+                recorder.append(&self.entry(ending, is_at_home, out))
+            })
+        })
+    }
+
+    /// Hands over what `write` makes, where this process and this trace record; takes it out of the open spans.
+    #[inline]
+    fn hand_over(
+        &self,
+        recorder: &'static Recorder,
+        ending: Ending,
+        write: impl FnOnce() -> Enqueued,
+    ) -> Enqueued {
+        let answer = if self.generation != process_generation() {
+            recorder.refuse_in_child()
+        } else if !self.place.is_kept {
+            Enqueued::ACCEPTED
+        } else if recorder.client().is_some_and(|client| !client.is_open()) {
+            // It is refused: nothing need be read.
+            recorder.append(&self.entry(ending, false, b""))
+        } else {
+            write()
+        };
+        if let Some(client) = self.recorder.client() {
+            client.close_span(self.token);
+        }
+        answer
+    }
+
+    #[inline]
+    fn entry<'e>(&'e self, ending: Ending, is_at_home: bool, members: &'e [u8]) -> Entry<'e> {
+        let front = SpanFront {
+            start_ns: self.start_ns,
+            end_ns: ending.end_ns,
+            parent_id: self.parent_id,
+            is_at_home,
+        };
+        Entry {
+            kind: RecordKind::Span,
+            trace_id: &self.place.trace_id,
+            span_id: &self.place.span_id,
+            front: Some(front),
+            json: members,
+        }
+    }
+}
+
+/// The members that every span has.
+#[inline]
+fn write_head(out: &mut Vec<u8>, ending: Ending, name: &str) {
+    out.extend_from_slice(b"\"name\":");
+    write_str(out, name);
+    out.extend_from_slice(b",\"kind\":");
+    word(out, ending.kind.as_str());
+    out.extend_from_slice(b",\"status\":");
+    word(out, ending.status.as_str());
+}
+
+impl<O: Object> Ended<'_, O> {
     /// The exception that left the block: recorded, unless the program recorded that very one.
-    pub fn leaves_with<H: Host<Object = O>>(
-        &mut self,
-        host: &mut H,
-        raised: &O,
-        implied: SpanStatus,
-    ) {
+    pub fn leaves_with<H: Host<Object = O>>(&mut self, host: &mut H, raised: &O) {
         let held = self.held.get_or_insert_default();
-        held.leaves(raised, self.end_ns, |raised, with_stack| host.describe(raised, with_stack));
-        self.implied = Some(implied);
-    }
-
-    /// How it ended: as the program said, else as the exception implies, else well.
-    #[must_use]
-    pub fn status(&self) -> SpanStatus {
-        let forced = self.held.as_ref().and_then(|held| held.forced);
-        forced.or(self.implied).unwrap_or(SpanStatus::Ok)
+        let at_most = host.pen().limits.span_bytes;
+        let describe = |raised: &O, with_stack| host.describe(raised, with_stack);
+        held.leaves(raised, self.ending.end_ns, at_most, describe);
     }
 
     /// Writes and hands over its record, then its annotations. `name` is the program's name for it.
-    #[inline]
     pub fn record<H: Host<Object = O>>(
         &self,
         host: &mut H,
         recorder: &'static Recorder,
         name: Cow<'_, str>,
     ) -> Enqueued {
-        let Some(own) = &self.identity else { return Enqueued::refused(FailureKind::Disabled) };
-        let answer = if own.generation != process_generation() {
-            recorder.refuse_in_child()
-        } else if own.place.is_kept {
-            self.hand_over(host, recorder, own, name)
-        } else {
-            Enqueued::ACCEPTED
-        };
-        if let Some(client) = own.recorder.client() {
-            client.close_span(own.token);
-        }
-        answer
-    }
-
-    fn hand_over<H: Host<Object = O>>(
-        &self,
-        host: &mut H,
-        recorder: &'static Recorder,
-        own: &Identity,
-        name: Cow<'_, str>,
-    ) -> Enqueued {
-        let held = self.held.as_deref();
-        let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
-        if recorder.client().is_some_and(|client| !client.is_open()) {
-            // It is refused: nothing need be read.
-            return recorder.append(RecordKind::Span, trace_id, span_id, b"");
-        }
-        let out = &mut host.pen().out;
-        out.clear();
-        if held.is_some_and(|held| held.is_dropped) {
-            let parent_id = own.parent_id.as_ref();
-            record::write_dropped(out, span_id, parent_id, own.start_ns, self.end_ns);
-        } else {
-            self.write(host, recorder, own, name);
-        }
-        let answer = recorder.append(RecordKind::Span, trace_id, span_id, &host.pen().out);
-        for annotation in held.iter().flat_map(|held| &held.annotations) {
-            annotation.record(host, recorder, trace_id, Some(span_id));
-        }
-        answer
+        let (own, ending) = (self.identity, self.ending);
+        own.hand_over(recorder, ending, || {
+            let held = self.held.as_deref();
+            let (trace_id, span_id) = (&own.place.trace_id, &own.place.span_id);
+            let out = &mut host.pen().out;
+            out.clear();
+            let answer = if held.is_some_and(|held| held.is_dropped) {
+                let parent_id = own.parent_id.as_ref();
+                record::write_dropped(out, span_id, parent_id, own.start_ns, ending.end_ns);
+                recorder.append(&Entry::whole(RecordKind::Span, trace_id, span_id, out))
+            } else {
+                let fields = held.and_then(|held| held.fields.as_deref());
+                let is_at_home = fields.is_none() && recorder.is_home(&own.surroundings);
+                self.write(host, recorder, is_at_home, name);
+                recorder.append(&own.entry(ending, is_at_home, &host.pen().out))
+            };
+            for annotation in held.iter().flat_map(|held| &held.annotations) {
+                annotation.record(host, recorder, trace_id, Some(span_id));
+            }
+            answer
+        })
     }
 
     fn write<H: Host<Object = O>>(
         &self,
         host: &mut H,
         recorder: &Recorder,
-        own: &Identity,
+        is_at_home: bool,
         name: Cow<'_, str>,
     ) {
-        let (kind, status, capture) = (self.kind, self.status(), recorder.capture);
+        let own = self.identity;
+        let (kind, status, capture) = (self.ending.kind, self.ending.status, recorder.capture);
         let name = match capture.tells_name(kind) {
             true => host.told(&["name"], name),
             false => capture.told_name(name, kind),
         };
         let out = &mut host.pen().out;
         out.reserve(512);
-        write_times(out, own.start_ns, Some(self.end_ns));
-        write_identity(out, &own.place.span_id, own.parent_id.as_ref());
-        out.extend_from_slice(b",\"name\":");
-        write_str(out, &name);
-        out.extend_from_slice(b",\"kind\":");
-        word(out, kind.as_str());
-        out.extend_from_slice(b",\"status\":");
-        word(out, status.as_str());
-        out.extend_from_slice(recorder.stamp());
+        write_head(out, self.ending, &name);
         let held = self.held.as_deref();
-        write_fields(host, recorder, own, held, kind);
+        if !is_at_home {
+            write_surroundings(host, recorder, own, held);
+        }
+        write_usage(host, held, kind);
         write_attributes(host, recorder, own.parent_id.is_none(), held, status);
         if let Some(held) = held {
             if capture.allows_all() {
@@ -151,7 +203,6 @@ impl<O: Object> Ended<O> {
                 }
             }
         }
-        host.pen().out.push(b'}');
     }
 }
 
@@ -162,14 +213,13 @@ fn write_payload<H: Host>(host: &mut H, name: &'static str, object: &H::Object) 
     mark_text(&mut host.pen().out, name, start);
 }
 
-/// The plain fields: those of the surroundings as they were written once, unless the program assigned
-/// some, or each has to pass a redaction.
-fn write_fields<H: Host>(
+/// The texts among the fields: those of the surroundings as they were written once, unless the program
+/// assigned some, or each has to pass a redaction.
+fn write_surroundings<H: Host>(
     host: &mut H,
     recorder: &Recorder,
     own: &Identity,
     held: Option<&Held<H::Object>>,
-    kind: SpanKind,
 ) {
     let context = host.context();
     let fields = held.and_then(|held| held.fields.as_deref());
@@ -189,6 +239,11 @@ fn write_fields<H: Host>(
             }
         }
     }
+}
+
+/// The counts among the fields, and whether there are any.
+fn write_usage<H: Host>(host: &mut H, held: Option<&Held<H::Object>>, kind: SpanKind) {
+    let fields = held.and_then(|held| held.fields.as_deref());
     let assigned = |field| fields.and_then(|fields| fields.get(field));
     let mut has_counts = false;
     for field in [Field::InputTokens, Field::OutputTokens, Field::TotalTokens] {
@@ -216,6 +271,7 @@ fn write_attributes<H: Host>(
 ) {
     let tells = (!recorder.capture.request).then_some(is_operational as fn(&str) -> bool);
     let mut is_first = true;
+    let start = host.pen().out.len();
     host.pen().raw(b",\"attributes\":{");
     if let Some(held) = held {
         match (&held.metadata, &held.template) {
@@ -229,6 +285,7 @@ fn write_attributes<H: Host>(
             (None, None) => {}
         }
         if let (SpanStatus::Ok, Some(description)) = (status, &held.description)
+            && held.forced.is_some()
             && recorder.capture.allows_all()
         {
             host.pen().comma(&mut is_first);
@@ -239,12 +296,16 @@ fn write_attributes<H: Host>(
     if is_root {
         host.pen().members(recorder.root_attributes(), &mut is_first);
     }
-    host.pen().raw(b"}");
+    match is_first {
+        true => host.pen().out.truncate(start),
+        false => host.pen().raw(b"}"),
+    }
 }
 
 /// What went wrong: the program's word before the exception's.
 fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus) {
-    if !status.is_error() {
+    // An `ok` that the program forced has no error; one that it did not may be told what was not quite right.
+    if !status.is_error() && (held.forced.is_some() || held.description.is_none()) {
         return;
     }
     let message = match &held.description {
@@ -259,15 +320,13 @@ fn write_error<H: Host>(host: &mut H, held: &Held<H::Object>, status: SpanStatus
 }
 
 fn write_events<H: Host>(host: &mut H, held: &Held<H::Object>) {
+    let mut left_out = held.events_left_out;
     for (at, event) in held.events.iter().enumerate() {
-        host.pen().raw(if at == 0 { b",\"events\":[" } else { b"," });
         if host.pen().is_full() {
-            let left = held.events.len() - at;
-            host.pen().raw(b"{\"name\":\"exception\",\"attributes\":{\"exception.message\":");
-            host.pen().marker(&format!("<span too large: {left} more events>"));
-            host.pen().raw(b"}}");
+            left_out += held.events.len() - at;
             break;
         }
+        host.pen().raw(if at == 0 { b",\"events\":[" } else { b"," });
         host.pen().raw(b"{\"name\":\"exception\",\"time_ns\":");
         host.pen().int(event.time_ns);
         let told = [
@@ -285,6 +344,13 @@ fn write_events<H: Host>(host: &mut H, held: &Held<H::Object>) {
             host.pen().raw(b":");
             host.pen().marker(&text);
         }
+        host.pen().raw(b"}}");
+    }
+    if left_out > 0 {
+        let is_first = left_out == held.events.len() + held.events_left_out;
+        host.pen().raw(if is_first { b",\"events\":[" } else { b"," });
+        host.pen().raw(b"{\"name\":\"exception\",\"attributes\":{\"exception.message\":");
+        host.pen().marker(&format!("<span too large: {left_out} more events>"));
         host.pen().raw(b"}}");
     }
     if !held.events.is_empty() {
@@ -316,6 +382,6 @@ impl ToldHead {
             user_id: told(Field::UserId),
         };
         let surroundings = Surroundings::new(context, recorder.limits.value_bytes);
-        Self { name: name.into(), surroundings }
+        Self { name: name.into(), surroundings: Around::shared(surroundings) }
     }
 }

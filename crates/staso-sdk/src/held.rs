@@ -7,11 +7,15 @@ use staso_model::SpanStatus;
 use crate::annotation::Annotation;
 use crate::field::{Field, Fields};
 use crate::host::{Described, Object};
+use crate::nesting::Context;
 use crate::recorder::Recorder;
 use crate::template::Template;
 
 /// The most exceptions that a span remembers of its own, and of its children.
 const TOLD_KEPT: usize = 16;
+
+/// What an event takes beside its text, in memory and in the record.
+const EVENT_BYTES: usize = 128;
 
 /// One recorded exception.
 #[derive(Debug)]
@@ -48,6 +52,10 @@ pub struct Held<O> {
     /// The status the program asked for; the last word wins.
     pub(crate) forced: Option<SpanStatus>,
     pub(crate) events: Vec<Event>,
+    /// Bytes of text in `events`.
+    event_bytes: usize,
+    /// Exceptions that were recorded when `events` held all that a record has room for.
+    pub(crate) events_left_out: usize,
     /// The exceptions that the program recorded here: none is recorded twice.
     recorded: Vec<O>,
     /// Those whose stack is told in a child.
@@ -69,6 +77,8 @@ impl<O> Default for Held<O> {
             fields: None,
             forced: None,
             events: Vec::new(),
+            event_bytes: 0,
+            events_left_out: 0,
             recorded: Vec::new(),
             told: Vec::new(),
         }
@@ -91,6 +101,18 @@ impl<O: Object> Held<O> {
     /// Keeps what is assigned to a field; answers what it replaces.
     pub fn set_field(&mut self, field: Field, value: Option<O>) -> Option<O> {
         self.fields.get_or_insert_default().set(field, value)
+    }
+
+    /// Sets the model; the first time, it is also the model that was asked for. Answers what is replaced.
+    pub fn set_model<C: Context<Object = O>>(
+        &mut self,
+        context: C,
+        model: Option<O>,
+    ) -> [Option<O>; 2] {
+        let is_first = self.field(Field::RequestedModel).is_none();
+        let asked = model.as_ref().filter(|_| is_first).map(|model| context.hold(model));
+        let before = asked.and_then(|asked| self.set_field(Field::RequestedModel, Some(asked)));
+        [before, self.set_field(Field::Model, model)]
     }
 
     /// Sets what went in, which the arguments make way for; answers what it replaces.
@@ -119,9 +141,16 @@ impl<O: Object> Held<O> {
     }
 
     /// The program records an exception itself: it is what went wrong. Answers what is forgotten for it.
-    pub fn record(&mut self, raised: O, told: Described, time_ns: i64) -> [Option<O>; 2] {
+    /// No more is held than `at_most` bytes of text, which a record would not hold either.
+    pub fn record(
+        &mut self,
+        raised: O,
+        told: Described,
+        time_ns: i64,
+        at_most: usize,
+    ) -> [Option<O>; 2] {
         self.exception_message = Some(told.message.clone());
-        self.events.push(Event { time_ns, told });
+        self.add(Event { time_ns, told }, at_most);
         [remember(&mut self.recorded, raised), self.description.take()]
     }
 
@@ -130,6 +159,7 @@ impl<O: Object> Held<O> {
         &mut self,
         raised: &O,
         time_ns: i64,
+        at_most: usize,
         describe: impl FnOnce(&O, bool) -> Described,
     ) {
         if is_among(&self.recorded, raised) {
@@ -137,7 +167,20 @@ impl<O: Object> Held<O> {
         }
         let told = describe(raised, !self.has_told(raised));
         self.exception_message.get_or_insert_with(|| told.message.clone());
-        self.events.push(Event { time_ns, told });
+        self.add(Event { time_ns, told }, at_most);
+    }
+
+    fn add(&mut self, event: Event, at_most: usize) {
+        let Described { kind, message, stack } = &event.told;
+        let text = kind.len() + message.len() + stack.as_ref().map_or(0, String::len);
+        let bytes = text + EVENT_BYTES;
+        // The first is kept however long it is: it is cut when it is written.
+        if self.events.is_empty() || self.event_bytes.saturating_add(bytes) <= at_most {
+            self.event_bytes += bytes;
+            self.events.push(event);
+        } else {
+            self.events_left_out += 1;
+        }
     }
 
     /// Every object, for those who look for cycles.

@@ -6,11 +6,17 @@
 
 use std::borrow::Cow;
 
+use lock_api::RawMutex;
+
 use crate::nesting::Context;
 use crate::pen::{Pen, bounded};
 
 /// Something the program put into a span, held without being looked at.
 pub trait Object {
+    /// What keeps two threads from working on one span at once: [`ThreadLock`](crate::ThreadLock), or
+    /// [`InterpreterLock`](crate::InterpreterLock).
+    type Lock: RawMutex;
+
     /// A number that tells it from every other living object.
     fn address(&self) -> usize;
 }
@@ -64,9 +70,10 @@ pub trait Host {
     /// What the program's redaction makes of a text at `path`; `None` where there is no redaction.
     fn redact(&mut self, path: &[&'static str], text: &str) -> Option<String>;
 
-    /// A text as it may leave the program: redacted, then bounded.
+    /// A text as it may leave the program: redacted by the program and by the rules, then bounded.
     fn told<'t>(&mut self, path: &[&'static str], text: Cow<'t, str>) -> Cow<'t, str> {
         let text = self.redact(path, &text).map_or(text, Cow::Owned);
+        let text = self.pen().kept(text);
         bounded(text, self.pen().limits.value_bytes)
     }
 }

@@ -15,6 +15,7 @@ mod destination;
 mod discovery;
 mod engine;
 pub mod env;
+mod exclusion;
 mod field;
 mod finish;
 mod fork;
@@ -23,6 +24,7 @@ mod host;
 pub mod ids;
 pub mod json;
 mod life;
+mod loaded;
 mod log;
 pub mod nesting;
 mod network;
@@ -32,15 +34,18 @@ mod policy;
 mod queue;
 pub mod record;
 pub mod recorder;
+mod redaction;
 mod report;
 mod sampling;
 mod setting;
 mod signals;
 mod spans;
+mod spare;
 mod template;
 mod transport;
 mod trouble;
 mod vcs;
+mod vocabulary;
 mod wake;
 mod worker;
 
@@ -49,15 +54,18 @@ pub use client::Client;
 pub use clock::seconds;
 pub use config::{ApiKey, CapturePolicy, Config, ConfigError, JournalChoice, Overrides};
 pub use destination::Destination;
+pub use exclusion::{InterpreterLock, OneThreadAtATime, ThreadLock};
 pub use field::{Field, Fields};
 pub use fork::process_generation;
 pub use held::{Captured, Held};
 pub use host::{Described, Host, Object};
-pub use life::{Ended, Identity, Life, Phase, Place, ToldHead};
+pub use life::{Ended, Ending, Identity, Life, Phase, Place, ToldHead};
+pub use loaded::loaded;
 pub use log::{LogLevel, LogSink, has_messages, keep_messages, set_log_sink, take_messages};
 pub use network::{Network, ProxyAddress};
 pub use open::OpenToken;
 pub use recorder::Recorder;
+pub use redaction::Rules;
 pub use report::{DeliveryReport, Enqueued, FailureKind, Stats};
 pub use setting::Setting;
 #[cfg(feature = "macros")]
@@ -73,12 +81,14 @@ pub use spans::{
     DetachedSpan, Span, SpanBuilder, SpanGuard, bind, client, current, init, init_with_redaction,
     shutdown, span,
 };
+pub use spare::Spare;
 pub use staso_journal::{Home, RecordKind};
 pub use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, SpanStatus, TraceId};
 #[cfg(feature = "macros")]
 pub use staso_sdk_macros::{agent, tool, trace};
 pub use template::Template;
 pub use vcs::Vcs;
+pub use vocabulary::Vocabulary;
 
 /// The guide's programs are tested as they stand there.
 #[cfg(doctest)]

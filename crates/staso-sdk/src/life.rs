@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::host::Object;
 use crate::nesting::Context;
 use crate::open::OpenToken;
-use crate::record::{SpanHead, Surroundings};
+use crate::record::{Around, SpanHead};
 use crate::recorder::Recorder;
 use crate::report::{Enqueued, FailureKind};
 
@@ -64,7 +64,7 @@ impl Place {
     }
 }
 
-/// Who a span is: set when it begins, kept for ever.
+/// Who a span is: set when it begins, kept for ever, never changed.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Its own place, which its children take over.
@@ -74,7 +74,7 @@ pub struct Identity {
     /// When it began, Unix nanoseconds.
     pub start_ns: i64,
     /// Agent, conversation and user.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Around,
     /// Where its record goes.
     pub recorder: &'static Recorder,
     pub(crate) generation: u32,
@@ -87,7 +87,7 @@ pub struct ToldHead {
     /// Its name.
     pub name: SmolStr,
     /// Agent, conversation and user.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Around,
 }
 
 /// A span.
@@ -100,40 +100,42 @@ pub struct Life<O> {
     /// How it stands, or ended.
     pub status: SpanStatus,
     phase: Phase,
-    identity: Option<Identity>,
     held: Option<Box<Held<O>>>,
     answer: Enqueued,
 }
 
-/// A span that has just ended, taken out of its life to be recorded.
-#[derive(Debug)]
-pub struct Ended<O> {
-    /// Who it was; `None` where nothing recorded it.
-    pub identity: Option<Identity>,
+/// How a span ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
     /// What it was.
     pub kind: SpanKind,
+    /// As the program said, else as the exception implies, else well.
+    pub status: SpanStatus,
+    /// When, Unix nanoseconds; 0 where nothing recorded it.
+    pub end_ns: i64,
+}
+
+/// A span that has just ended, to be recorded.
+#[derive(Debug)]
+pub struct Ended<'i, O> {
+    /// Who it was.
+    pub identity: &'i Identity,
+    /// How it ended.
+    pub ending: Ending,
     /// What the program put into it.
     pub held: Option<Box<Held<O>>>,
-    /// What the exception that left the block implies.
-    pub implied: Option<SpanStatus>,
-    pub(crate) end_ns: i64,
 }
 
 impl<O: Object> Life<O> {
     /// A span that has not begun.
     pub fn new(name: O, kind: SpanKind, held: Option<Box<Held<O>>>) -> Self {
         let answer = Enqueued::refused(FailureKind::Disabled);
-        Self { name, kind, status: SpanStatus::Ok, phase: Phase::New, identity: None, held, answer }
+        Self { name, kind, status: SpanStatus::Ok, phase: Phase::New, held, answer }
     }
 
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.phase
-    }
-
-    /// Who it is, once it has begun under a recorder.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
     }
 
     /// What came of handing over its record.
@@ -151,7 +153,7 @@ impl<O: Object> Life<O> {
         (self.phase != Phase::Ended).then(|| &mut **self.held.get_or_insert_default())
     }
 
-    /// Takes out everything it holds, without ending it: for a garbage collector that breaks a cycle.
+    /// Takes out everything it holds, without ending it.
     pub fn let_go(&mut self) -> Option<Box<Held<O>>> {
         self.held.take()
     }
@@ -171,19 +173,19 @@ impl<O: Object> Life<O> {
         }
     }
 
-    /// Begins, under `parent` or as the root of a new trace. `told` is what a redaction made of
-    /// the head.
+    /// Begins, under `parent` or as the root of a new trace; answers who it is now. `told` is what a
+    /// redaction made of the head.
     #[inline]
     pub fn begin<C: Context<Object = O>>(
         &mut self,
         context: C,
         recorder: &'static Recorder,
         parent: Option<Place>,
-        surroundings: Option<Arc<Surroundings>>,
+        surroundings: Option<Around>,
         told: Option<ToldHead>,
-    ) {
+    ) -> Identity {
         let template = self.held.as_ref().and_then(|held| held.template.as_ref());
-        let outside = surroundings.unwrap_or_else(|| Arc::clone(&recorder.surroundings));
+        let outside = surroundings.unwrap_or_else(|| recorder.around());
         let surroundings = match template {
             Some(template) => template.surroundings(outside, recorder.limits.value_bytes),
             None => outside,
@@ -208,27 +210,35 @@ impl<O: Object> Life<O> {
             let captured =
                 captured.and_then(|(under, json)| recorder.trusts(under).then_some(json));
             let head = identity.head(context.text(&self.name), self.kind, captured, told);
-            identity.token = client.open_span(head, start_mono_ns);
+            identity.token = client.register_span(head, start_mono_ns);
         }
-        self.identity = Some(identity);
         self.phase = Phase::Open;
+        identity
     }
 
-    /// Ends it now; what it held moves out. `None` when it had ended before.
+    /// Ends it now. `own` is who it is, where something records it; `implied` is what an exception that
+    /// leaves it means. `None` when it had ended before.
     #[inline]
-    pub fn end(&mut self) -> Option<Ended<O>> {
+    pub fn end(&mut self, own: Option<&Identity>, implied: Option<SpanStatus>) -> Option<Ending> {
         if self.phase == Phase::Ended {
             return None;
         }
         self.phase = Phase::Ended;
-        let (identity, held) = (self.identity.clone(), self.held.take());
-        let end_ns = identity.as_ref().map_or(0, |own| own.recorder.now_ns(&own.place.clock));
-        Some(Ended { identity, kind: self.kind, held, implied: None, end_ns })
+        let end_ns = match own {
+            Some(own) => {
+                self.answer = Enqueued::ACCEPTED;
+                own.recorder.now_ns(&own.place.clock)
+            }
+            None => 0,
+        };
+        let forced = self.held.as_ref().and_then(|held| held.forced);
+        self.status = forced.or(implied).unwrap_or(SpanStatus::Ok);
+        Some(Ending { kind: self.kind, status: self.status, end_ns })
     }
 
-    /// What became of the record.
-    pub fn settle(&mut self, status: SpanStatus, answer: Enqueued) {
-        (self.status, self.answer) = (status, answer);
+    /// What became of the record, where it was not accepted.
+    pub fn settle(&mut self, answer: Enqueued) {
+        self.answer = answer;
     }
 }
 
@@ -243,7 +253,7 @@ impl Identity {
         let told = told.unwrap_or_else(|| {
             let name = self.recorder.capture.told_name(name, kind);
             let name = SmolStr::new(crate::pen::bounded(name, self.recorder.limits.value_bytes));
-            ToldHead { name, surroundings: Arc::clone(&self.surroundings) }
+            ToldHead { name, surroundings: self.surroundings.clone() }
         });
         SpanHead {
             trace_id: self.place.trace_id,

@@ -47,7 +47,7 @@ pub(crate) fn log(level: LogLevel, message: &str) {
 }
 
 /// What the engine has said and the host's logging has not yet taken.
-static KEPT: Mutex<Vec<(LogLevel, String)>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<(&'static str, String)>> = Mutex::new(Vec::new());
 
 static IS_KEEPING: AtomicBool = AtomicBool::new(false);
 
@@ -61,7 +61,7 @@ pub fn keep_messages() {
         // Tried, not waited for: in a forked child the lock may be held by a thread that is not there.
         let Ok(mut kept) = KEPT.try_lock() else { return };
         if kept.len() < KEPT_MAX {
-            kept.push((level, message.to_owned()));
+            kept.push((level.as_str(), message.to_owned()));
             IS_KEEPING.store(true, Ordering::Release);
         }
     });
@@ -74,9 +74,9 @@ pub fn has_messages() -> bool {
     IS_KEEPING.load(Ordering::Relaxed)
 }
 
-/// The messages since the last call.
+/// The messages since the last call, each after the name of its level.
 #[must_use]
-pub fn take_messages() -> Vec<(LogLevel, String)> {
+pub fn take_messages() -> Vec<(&'static str, String)> {
     IS_KEEPING.store(false, Ordering::Relaxed);
     KEPT.try_lock().map(|mut kept| std::mem::take(&mut *kept)).unwrap_or_default()
 }

@@ -7,18 +7,18 @@
 //! in a copy: the variable can be reset by it only there. So an entry that is over is passed over where it
 //! was put, and stays the parent in the contexts that were copied from there.
 
-use std::any::Any;
+mod node;
+
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use staso_model::{SpanKind, SpanStatus};
+use staso_model::SpanStatus;
 
+pub use self::node::Node;
+use self::node::{State, What};
 use crate::annotation::Annotation;
-use crate::held::Held;
 use crate::host::{Host, Object};
-use crate::life::{Life, Phase, Place, ToldHead};
-use crate::record::{SpanContext, Surroundings};
+use crate::life::{Ended, Identity, Life, Phase, Place, ToldHead};
+use crate::record::Around;
 use crate::recorder::{self, Recorder};
 use crate::report::Enqueued;
 
@@ -50,174 +50,6 @@ pub trait Context: Copy {
         Self: 'o;
 }
 
-/// A span or a conversation, with its place among the others. Its lock is held only for moves and copies:
-/// no code of the program runs under it.
-#[derive(Debug)]
-pub struct Node<O: 'static> {
-    state: Mutex<State<O>>,
-}
-
-/// What a node guards.
-#[derive(Debug)]
-pub struct State<O> {
-    what: What<O>,
-    /// The entry this one replaced.
-    previous: Option<O>,
-    /// Proves the context it was put into; gone when it ended there, in order.
-    token: Option<O>,
-}
-
-#[derive(Debug)]
-enum What<O> {
-    Span(Life<O>),
-    Scope { remote: Option<Place>, surroundings: Arc<Surroundings>, is_over: bool },
-}
-
-impl<O: Object + 'static> Node<O> {
-    /// A span that has not begun.
-    pub fn span(name: O, kind: SpanKind, held: Option<Box<Held<O>>>) -> Self {
-        Self::new(What::Span(Life::new(name, kind, held)))
-    }
-
-    /// A block whose spans share a conversation, a user, or a parent from another process, set up for
-    /// here; `None` where nothing records.
-    pub fn scope<C: Context<Object = O>>(
-        context: C,
-        (session_id, user_id): (Option<&str>, Option<&str>),
-        remote: Option<Place>,
-    ) -> Option<Self> {
-        let recorder = recorder::active()?;
-        let (_, outside) = surroundings(context, innermost(context).as_ref());
-        let outside = &outside.as_ref().unwrap_or(&recorder.surroundings).context;
-        let inside = SpanContext {
-            session_id: session_id.map(str::to_owned).or_else(|| outside.session_id.clone()),
-            user_id: user_id.map(str::to_owned).or_else(|| outside.user_id.clone()),
-            ..outside.clone()
-        };
-        let surroundings = Surroundings::new(inside, recorder.limits.value_bytes);
-        Some(Self::new(What::Scope { remote, surroundings, is_over: false }))
-    }
-
-    fn new(what: What<O>) -> Self {
-        Self { state: Mutex::new(State { what, previous: None, token: None }) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<O>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at the span, where it is one.
-    #[inline]
-    pub fn life<T>(&self, look: impl FnOnce(&mut Life<O>) -> T) -> Option<T> {
-        match &mut self.lock().what {
-            What::Span(life) => Some(look(life)),
-            What::Scope { .. } => None,
-        }
-    }
-
-    /// Runs `change` on what a span that has not ended holds; what it returns (often an old value) is
-    /// dropped by the caller, outside the lock.
-    #[inline]
-    pub fn change<T>(&self, change: impl FnOnce(&mut Held<O>) -> T) -> Option<T> {
-        self.life(|life| life.change().map(change)).flatten()
-    }
-
-    /// Visits every object it holds, for a garbage collector; nothing while somebody works on it.
-    pub fn visit<E>(&self, mut visit: impl FnMut(&O) -> Result<(), E>) -> Result<(), E> {
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        if let What::Span(life) = &state.what {
-            life.held().map_or(Ok(()), |held| held.objects().try_for_each(&mut visit))?;
-        }
-        state.previous.iter().chain(&state.token).try_for_each(visit)
-    }
-
-    /// Lets go of every object that can be part of a cycle.
-    pub fn let_go(&self) {
-        let mut state = self.lock();
-        let held = match &mut state.what {
-            What::Span(life) => life.let_go(),
-            What::Scope { .. } => None,
-        };
-        let way_outwards = (state.previous.take(), state.token.take());
-        drop(state);
-        drop((held, way_outwards));
-    }
-
-    /// For an entry that is over and to be passed over here: the one outside it.
-    #[expect(clippy::option_option, reason = "the entry outside may itself be none")]
-    fn passed_over<C: Context<Object = O>>(&self, context: C) -> Option<Option<O>> {
-        let mut token = {
-            let mut state = self.lock();
-            let is_over = match &state.what {
-                What::Span(life) => life.phase() == Phase::Ended,
-                What::Scope { is_over, .. } => *is_over,
-            };
-            if !is_over {
-                return None;
-            }
-            state.token.take()?
-        };
-        let is_passed_over = is_home(context, &mut token);
-        let mut state = self.lock();
-        state.token = Some(token);
-        is_passed_over.then(|| state.previous.as_ref().map(|entry| context.hold(entry)))
-    }
-
-    /// Takes the entry of this node out of the variable, or arranges that it is passed over.
-    #[inline]
-    fn leave<C: Context<Object = O>>(
-        &self,
-        context: C,
-        entry: &O,
-        token: Option<O>,
-        previous: Option<O>,
-    ) {
-        if let Some(token) = take_out(context, entry, token, previous.as_ref()) {
-            // Found again by those who come here later: they need to know the way outwards. Whoever
-            // ended out of order keeps no other that did.
-            let outside = skip_over(context, previous);
-            let mut state = self.lock();
-            (state.token, state.previous) = (Some(token), outside);
-        }
-    }
-}
-
-thread_local! {
-    /// What is let go while something is let go already.
-    static LETTING_GO: RefCell<Option<Vec<Box<dyn Any>>>> = const { RefCell::new(None) };
-}
-
-impl<O: 'static> Drop for Node<O> {
-    /// A chain of entries of which each is held by the next alone is let go one by one: a call within a
-    /// call for each would overflow the stack.
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut next = (state.previous.take(), state.token.take());
-        if next.0.is_none() && next.1.is_none() {
-            return;
-        }
-        let is_inside = LETTING_GO.try_with(|list| match &mut *list.borrow_mut() {
-            Some(list) => {
-                list.push(Box::new((next.0.take(), next.1.take())));
-                true
-            }
-            empty => {
-                *empty = Some(Vec::new());
-                false
-            }
-        });
-        if is_inside.unwrap_or(true) {
-            return;
-        }
-        drop(next);
-        let pop = || LETTING_GO.with_borrow_mut(|list| list.as_mut().and_then(Vec::pop));
-        while let Some(waiting) = pop() {
-            drop(waiting);
-        }
-        LETTING_GO.take();
-    }
-}
-
 /// Begins a span here and now. `host` is asked for only where a redaction has to see the span's head.
 #[inline]
 pub fn start<H: Host>(
@@ -230,10 +62,9 @@ pub fn start<H: Host>(
         node.life(Life::begin_unrecorded);
         return;
     };
-    let outside = innermost(context);
-    let (parent, around) = surroundings(context, outside.as_ref());
+    let Outside { entry: outside, parent, around } = outside(context);
     let told = if recorder.is_redacting() {
-        told_head(&mut host(recorder), node, recorder, &around)
+        told_head(&mut host(recorder), node, recorder, around.as_ref())
     } else {
         None
     };
@@ -241,8 +72,14 @@ pub fn start<H: Host>(
     let mut state = node.lock();
     match &mut state.what {
         What::Span(life) if life.phase() == Phase::New => {
-            life.begin(context, recorder, parent, around, told);
+            let own = life.begin(context, recorder, parent, around, told);
+            // SAFETY: by the one thread that holds the lock of a span that has not begun.
+            unsafe { node.own.set(own) };
             (state.previous, state.token) = (outside, token);
+            drop(state);
+            if let Some(client) = recorder.client() {
+                client.tell_open();
+            }
         }
         // It is open already, or over: entering it once more changes nothing.
         _ => {
@@ -257,18 +94,49 @@ fn told_head<H: Host>(
     host: &mut H,
     node: &Node<H::Object>,
     recorder: &'static Recorder,
-    around: &Option<Arc<Surroundings>>,
+    around: Option<&Around>,
 ) -> Option<ToldHead> {
-    let outside = around.as_ref().unwrap_or(&recorder.surroundings);
+    let outside = around.cloned().unwrap_or_else(|| recorder.around());
     let (name, kind, template) = node.life(|life| {
         let template = life.held().and_then(|held| held.template.clone());
         (host.context().hold(&life.name), life.kind, template)
     })?;
     let limit = recorder.limits.value_bytes;
-    let own = template.map(|template| template.surroundings(Arc::clone(outside), limit));
-    let around = &own.as_ref().unwrap_or(outside).context;
+    let around = match template {
+        Some(template) => template.surroundings(outside, limit),
+        None => outside,
+    };
     let name = host.context().text(&name).into_owned();
-    Some(ToldHead::of(host, recorder, (Cow::Owned(name), kind), around))
+    Some(ToldHead::of(host, recorder, (Cow::Owned(name), kind), &around.context))
+}
+
+/// What a span that is opened here finds outside it.
+struct Outside<O> {
+    entry: Option<O>,
+    parent: Option<Place>,
+    around: Option<Around>,
+}
+
+/// As [`innermost`] and [`surroundings`], in one look where the innermost entry is an open span.
+#[inline]
+fn outside<C: Context>(context: C) -> Outside<C::Object> {
+    let Some(found) = context.current() else {
+        return Outside { entry: None, parent: None, around: None };
+    };
+    let open = context.node(&found).and_then(|node| {
+        let is_open = node.life(|life| life.phase() == Phase::Open)?;
+        node.identity().filter(|_| is_open).map(|own| (own.place, own.surroundings.clone()))
+    });
+    match open {
+        Some((place, around)) => {
+            Outside { entry: Some(found), parent: Some(place), around: Some(around) }
+        }
+        None => {
+            let entry = innermost_from(context, found);
+            let (parent, around) = surroundings(context, entry.as_ref());
+            Outside { entry, parent, around }
+        }
+    }
 }
 
 /// Ends a span, `raised` being the exception that left its block and what it implies.
@@ -280,30 +148,36 @@ pub fn close<H: Host>(
     raised: Option<(H::Object, SpanStatus)>,
     host: impl FnOnce(&'static Recorder) -> H,
 ) -> Enqueued {
-    let (ended, name, previous, token) = {
-        let mut state = node.lock();
-        let State { what: What::Span(life), previous, token } = &mut *state else {
-            return Enqueued::ACCEPTED;
-        };
-        let Some(ended) = life.end() else { return life.answer() };
-        (ended, context.hold(&life.name), previous.take(), token.take())
+    let implied = raised.as_ref().map(|(_, implied)| *implied);
+    let mut state = node.lock();
+    let State { what: What::Span(life), previous, token } = &mut *state else {
+        return Enqueued::ACCEPTED;
     };
-    let mut ended = ended;
-    let recorder = ended.recorder();
+    let own = node.identity();
+    let Some(ending) = life.end(own, implied) else { return life.answer() };
+    let (name, held, answer) = (context.hold(&life.name), life.let_go(), life.answer());
+    let (previous, token) = (previous.take(), token.take());
+    drop(state);
+    // What nothing records was never put into the context.
+    let Some(own) = own else { return answer };
     let parent = raised.as_ref().and_then(|_| span_at(context, previous.as_ref()));
     node.leave(context, entry, token, previous);
-    let Some(recorder) = recorder else {
-        return node.life(|life| life.answer()).unwrap_or(Enqueued::ACCEPTED);
-    };
-    let mut host = host(recorder);
-    if let Some((raised, implied)) = raised {
-        ended.leaves_with(&mut host, &raised, implied);
-        if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
-            drop(parent.change(|held| held.child_told(raised)));
+    let recorder = own.recorder_at_end();
+    let answer = if held.is_none() && raised.is_none() && !recorder.is_redacting() {
+        own.record_plain(recorder, ending, context.text(&name))
+    } else {
+        let (mut ended, mut host) = (Ended { identity: own, ending, held }, host(recorder));
+        if let Some((raised, _)) = raised {
+            ended.leaves_with(&mut host, &raised);
+            if let Some(parent) = parent.as_ref().and_then(|parent| context.node(parent)) {
+                drop(parent.change(|held| held.child_told(raised)));
+            }
         }
+        ended.record(&mut host, recorder, context.text(&name))
+    };
+    if answer != Enqueued::ACCEPTED {
+        node.life(|life| life.settle(answer));
     }
-    let answer = ended.record(&mut host, recorder, context.text(&name));
-    node.life(|life| life.settle(ended.status(), answer));
     answer
 }
 
@@ -314,12 +188,11 @@ pub fn record_exception<H: Host>(
     host: impl FnOnce(&'static Recorder) -> H,
 ) {
     let is_told = node.change(|held| held.has_told(&raised));
-    let own =
-        node.life(|life| life.identity().map(|own| (own.recorder, own.place.clock))).flatten();
-    if let (Some((recorder, clock)), Some(is_told)) = (own, is_told) {
-        let told = host(recorder).describe(&raised, !is_told);
-        let time_ns = recorder.now_ns(&clock);
-        drop(node.change(|held| held.record(raised, told, time_ns)));
+    if let (Some(own), Some(is_told)) = (node.identity(), is_told) {
+        let told = host(own.recorder).describe(&raised, !is_told);
+        let time_ns = own.recorder.now_ns(&own.place.clock);
+        let at_most = own.recorder.limits.span_bytes;
+        drop(node.change(|held| held.record(raised, told, time_ns, at_most)));
     }
     node.life(|life| life.force(SpanStatus::Error));
 }
@@ -331,8 +204,7 @@ pub fn annotate<H: Host>(
     annotation: Annotation<H::Object>,
     host: impl FnOnce(&'static Recorder) -> H,
 ) -> bool {
-    let own = node.life(|life| life.identity().map(|own| (own.recorder, own.place))).flatten();
-    let Some((recorder, place)) = own else { return false };
+    let Some(Identity { recorder, place, .. }) = node.identity() else { return false };
     let mut annotation = Some(annotation);
     node.change(|held| held.annotations.extend(annotation.take()));
     if let Some(late) = annotation {
@@ -364,7 +236,10 @@ pub fn exit<C: Context>(context: C, entry: &C::Object, node: &Node<C::Object>) {
 /// The innermost entry that new spans hang under; what is passed over on the way is taken out.
 #[inline]
 pub fn innermost<C: Context>(context: C) -> Option<C::Object> {
-    let found = context.current()?;
+    innermost_from(context, context.current()?)
+}
+
+fn innermost_from<C: Context>(context: C, found: C::Object) -> Option<C::Object> {
     let address = found.address();
     let kept = skip_over(context, Some(found));
     if kept.as_ref().map(Object::address) != Some(address) {
@@ -378,20 +253,19 @@ pub fn innermost<C: Context>(context: C) -> Option<C::Object> {
 pub fn surroundings<C: Context>(
     context: C,
     entry: Option<&C::Object>,
-) -> (Option<Place>, Option<Arc<Surroundings>>) {
+) -> (Option<Place>, Option<Around>) {
     let mut inner = None;
     let mut entry = entry.map(|entry| context.hold(entry));
     while let Some(node) = entry.as_ref().and_then(|entry| context.node(entry)) {
         let state = node.lock();
         let previous = match &state.what {
-            What::Span(life) => {
-                let own = life.identity();
-                let (place, around) =
-                    own.map(|own| (own.place, Arc::clone(&own.surroundings))).unzip();
+            What::Span(_) => {
+                let own = node.identity();
+                let (place, around) = own.map(|own| (own.place, own.surroundings.clone())).unzip();
                 return (place, inner.or(around));
             }
             What::Scope { remote, surroundings, .. } => {
-                inner.get_or_insert_with(|| Arc::clone(surroundings));
+                inner.get_or_insert_with(|| surroundings.clone());
                 if remote.is_some() {
                     return (*remote, inner);
                 }

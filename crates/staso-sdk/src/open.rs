@@ -181,7 +181,7 @@ mod tests {
             name: name.into(),
             kind: crate::SpanKind::Chain,
             start_ns: 0,
-            surroundings: std::sync::Arc::default(),
+            surroundings: Default::default(),
             input: None,
         }
     }

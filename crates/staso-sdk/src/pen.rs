@@ -6,13 +6,15 @@
 //! what stands there. What is cut keeps its head and tail, its size and its hash.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
-pub use crate::call::{Call, tell_strands_apart};
+pub use crate::call::{Call, after_writing, tell_strands_apart};
+use crate::recorder::Recorder;
+use crate::redaction::{self, Ruled, Rules};
 use crate::{call, json};
 
 /// How deep values may nest: the server's limit of 512 less what stands around a value in a batch.
@@ -43,6 +45,11 @@ pub struct Pen {
     /// The containers open above the value being written: what cycles and depth are judged by.
     above: Vec<usize>,
     calls_left: u32,
+    /// Texts of this many bytes or more are not simply copied: they are cut, or pass the rules.
+    odd_bytes: usize,
+    /// Nor are whole numbers beyond this.
+    odd_number: u64,
+    ruled: Option<Ruled>,
 }
 
 /// The buffers of a thread, between two records.
@@ -52,9 +59,36 @@ struct Kept {
     above: Vec<usize>,
 }
 
+impl Kept {
+    /// The buffers of this thread, emptied, where nobody has them.
+    fn take() -> Option<Self> {
+        let take = |kept: &RefCell<Self>| {
+            let mut kept = kept.try_borrow_mut().ok()?;
+            kept.out.clear();
+            Some(std::mem::take(&mut *kept))
+        };
+        KEPT.try_with(take).ok()?
+    }
+}
+
 thread_local! {
-    static KEPT: Cell<Kept> = const { Cell::new(Kept { out: Vec::new(), above: Vec::new() }) };
+    static KEPT: RefCell<Kept> =
+        const { RefCell::new(Kept { out: Vec::new(), above: Vec::new() }) };
     static IN_USE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lends the thread's buffer, empty, to a record for which no code of the program is called. It is run once.
+#[inline]
+pub(crate) fn with_buffer<T>(mut write: impl FnMut(&mut Vec<u8>) -> T) -> T {
+    let lent = KEPT.try_with(|kept| {
+        // It is lent already where the sink of our messages records spans.
+        let mut kept = kept.try_borrow_mut().ok()?;
+        let written = write(&mut kept.out);
+        kept.out.clear();
+        Some(written)
+    });
+    // At the end of a thread there may be nobody to borrow it of.
+    lent.ok().flatten().unwrap_or_else(|| write(&mut Vec::new()))
 }
 
 /// Whether we are inside the writing of a record. Code of the program that is called meanwhile, to
@@ -71,8 +105,32 @@ impl Pen {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         IN_USE.set(IN_USE.get() + 1);
-        let Kept { out, above } = KEPT.try_with(Cell::take).unwrap_or_default();
-        Self { out, limits, above, calls_left: CALLS_PER_SPAN }
+        let Kept { out, above } = Kept::take().unwrap_or_default();
+        let odd_bytes = limits.value_bytes.saturating_add(1);
+        let (calls_left, odd_number) = (CALLS_PER_SPAN, u64::MAX);
+        Self { out, limits, above, calls_left, odd_bytes, odd_number, ruled: None }
+    }
+
+    /// Lets everything pass these rules; what they could not decide is counted by `recorder`.
+    pub fn apply(&mut self, rules: &'static Rules, recorder: &'static Recorder) {
+        (self.odd_bytes, self.odd_number) = (0, redaction::SMALL);
+        self.ruled = Some(Ruled::new(rules, recorder));
+    }
+
+    /// What the rules leave of a text that stands nowhere in a value.
+    pub(crate) fn kept<'t>(&mut self, text: Cow<'t, str>) -> Cow<'t, str> {
+        match &mut self.ruled {
+            Some(ruled) => ruled.text(None, &text).map_or(text, Cow::Owned),
+            None => text,
+        }
+    }
+
+    /// Forgets what is written: another record begins.
+    pub(crate) fn clear(&mut self) {
+        self.out.clear();
+        if let Some(ruled) = &mut self.ruled {
+            ruled.forget();
+        }
     }
 
     /// Writes JSON as it is.
@@ -84,10 +142,18 @@ impl Pen {
     /// Writes text; beyond the limit its head and tail around a marker.
     #[inline]
     pub fn text(&mut self, text: &str) {
-        if text.len() > self.limits.value_bytes {
-            return json::write_str(&mut self.out, &cut(text, self.limits.value_bytes));
+        if text.len() >= self.odd_bytes {
+            return self.odd_text(text);
         }
         json::write_str(&mut self.out, text);
+    }
+
+    #[cold]
+    fn odd_text(&mut self, text: &str) {
+        let at = self.out.len();
+        let kept = self.ruled.as_mut().and_then(|ruled| ruled.text(Some(at), text));
+        let kept = kept.map_or(Cow::Borrowed(text), Cow::Owned);
+        json::write_str(&mut self.out, &bounded(kept, self.limits.value_bytes));
     }
 
     /// Writes a marker, or another text that needs no bound.
@@ -95,8 +161,16 @@ impl Pen {
         json::write_str(&mut self.out, text);
     }
 
+    /// Writes what stands for so many items of an array that the span has no room for.
+    #[cold]
+    pub fn leave_out(&mut self, items: isize) {
+        self.marker(&format!("<span too large: {items} more items>"));
+    }
+
     /// Writes bytes as `{"$bytes": base64}`; beyond the limit head and tail with the size and hash.
     pub fn bytes(&mut self, bytes: &[u8]) {
+        let kept = self.ruled.as_ref().and_then(|ruled| ruled.bytes(bytes));
+        let bytes = kept.as_deref().unwrap_or(bytes);
         let (out, limit) = (&mut self.out, self.limits.value_bytes);
         let fits = bytes.len() <= limit;
         let head = if fits { bytes } else { &bytes[..limit / 2] };
@@ -116,12 +190,25 @@ impl Pen {
     /// Writes a whole number.
     #[inline]
     pub fn int(&mut self, number: i64) {
+        if number.unsigned_abs() > self.odd_number {
+            return self.odd_int(number);
+        }
         json::write_i64(&mut self.out, number);
+    }
+
+    #[cold]
+    fn odd_int(&mut self, number: i64) {
+        match self.ruled.as_ref().and_then(|ruled| ruled.whole(number)) {
+            Some(kept) => json::write_str(&mut self.out, &kept),
+            None => json::write_i64(&mut self.out, number),
+        }
     }
 
     /// Writes a float; JSON has no words for what is not finite, so those become text.
     pub fn float(&mut self, number: f64) {
-        if number.is_finite() {
+        if let Some(kept) = self.ruled.as_ref().and_then(|ruled| ruled.float(number)) {
+            self.marker(&kept);
+        } else if number.is_finite() {
             json::write_f64(&mut self.out, number);
         } else if number.is_nan() {
             self.raw(b"\"NaN\"");
@@ -204,6 +291,17 @@ impl Pen {
             json::write_str(&mut self.out, &written);
         }
         self.out.push(b':');
+        if let Some(ruled) = &mut self.ruled {
+            ruled.end_key(start, self.out.len());
+        }
+    }
+
+    /// What is written next is what a redaction of the program's own made of this text, which as a key tells
+    /// what stands under it.
+    pub fn comes_from(&mut self, text: &str) {
+        if let Some(ruled) = &mut self.ruled {
+            ruled.judge(self.out.len(), text);
+        }
     }
 }
 
@@ -216,8 +314,10 @@ impl Drop for Pen {
             self.above.clear();
             let (out, above) = (std::mem::take(&mut self.out), std::mem::take(&mut self.above));
             // At the end of a thread there may be nobody to give it back to.
-            let _ = KEPT.try_with(|kept| kept.set(Kept { out, above }));
+            let _ = KEPT
+                .try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Kept { out, above }));
         }
+        call::deliver_owed();
     }
 }
 

@@ -1,10 +1,13 @@
 //! The queue in memory, for where there is no journal: bounded, and the newest is refused.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind};
+use staso_journal::{Batch, BatchLimits, Destination, Record, RecordKind, Stamp};
 use uuid::Uuid;
+
+use crate::log::{LogLevel, log};
 
 /// The most bytes of records held in memory, whatever their number.
 const MAX_BYTES: usize = 64 << 20;
@@ -15,6 +18,7 @@ pub(crate) struct Queue {
     id: Uuid,
     max_records: usize,
     state: Mutex<State>,
+    has_said_full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +35,7 @@ struct State {
 impl Queue {
     pub(crate) fn new(max_records: usize) -> Self {
         let id = Uuid::from_bytes(crate::ids::uuid_v4());
-        Self { id, max_records, state: Mutex::default() }
+        Self { id, max_records, state: Mutex::default(), has_said_full: AtomicBool::new(false) }
     }
 
     /// Whether there was room.
@@ -47,13 +51,32 @@ impl Queue {
             state.bytes += record.json.len();
             state.records.push_back(record);
         }
+        drop(state);
+        if is_full && !is_announcement {
+            self.say_full();
+        }
         !is_full
+    }
+
+    /// Spans are lost from now on: said once.
+    #[cold]
+    fn say_full(&self) {
+        if !self.has_said_full.swap(true, Ordering::Relaxed) {
+            let message = format!(
+                "the queue in memory is full: new spans are refused until the server takes some of the \
+                 {} records or {MAX_BYTES} bytes that it may hold. Start the server or make it reachable; \
+                 to keep more meanwhile, let the journal be written (journal=True) or raise max_queue_size.",
+                self.max_records
+            );
+            log(LogLevel::Warning, &message);
+        }
     }
 
     /// The batch in flight as it was, else the next records.
     pub(crate) fn next_batch(
         &self,
         destination: &Destination,
+        stamp: &Stamp,
         limits: BatchLimits,
     ) -> Option<Batch> {
         let mut state = self.state();
@@ -68,7 +91,7 @@ impl Queue {
         let records = state.records.iter().take(count).cloned().collect();
         let number = state.settled;
         drop(state);
-        Some(Batch::from_memory(self.id, destination, records, number))
+        Some(Batch::from_memory(self.id, destination, stamp, records, number))
     }
 
     /// The batch in flight is delivered or given up.
@@ -131,7 +154,7 @@ mod tests {
 
     fn push(queue: &Queue, kind: RecordKind) -> bool {
         let (trace_id, span_id) = (crate::ids::trace_id(), crate::ids::span_id());
-        queue.push(Record { kind, trace_id, span_id, json: b"{}".to_vec() })
+        queue.push(Record { kind, trace_id, span_id, front: None, json: b"{}".to_vec() })
     }
 
     #[test]
@@ -144,7 +167,7 @@ mod tests {
             let taken: Vec<bool> = (0..4).map(|_| push(&queue, RecordKind::Span)).collect();
             assert_eq!(taken, [true, true, true, false]);
             // Once everything has left, there is the same room again.
-            let batch = queue.next_batch(&Destination::local(), limits).unwrap();
+            let batch = queue.next_batch(&Destination::local(), &Stamp::default(), limits).unwrap();
             assert_eq!(batch.records.len(), 6);
             queue.settle(&batch);
         }

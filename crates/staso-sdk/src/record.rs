@@ -3,15 +3,51 @@
 //! `start_ns` comes first: the journal finds a record's time without parsing it.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
+use staso_journal::{Record, RecordKind, SpanFront};
 use staso_model::{CaptureCategory, ProcessId, SpanId, SpanKind, TraceId};
 
 use crate::config::CapturePolicy;
 use crate::field::Field;
 use crate::json::{write_f64, write_i64, write_str, write_uuid};
 use crate::pen::bounded;
+
+/// One record on its way to the journal, or to whatever stands in for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'e> {
+    /// What it is.
+    pub kind: RecordKind,
+    /// The trace it belongs to.
+    pub trace_id: &'e TraceId,
+    /// The span it is, or speaks of; nil for an annotation of the whole trace.
+    pub span_id: &'e SpanId,
+    /// What a finished span says as numbers; `None` where `json` says everything.
+    pub front: Option<SpanFront>,
+    /// One JSON object; with a front, the members that follow it.
+    pub json: &'e [u8],
+}
+
+impl<'e> Entry<'e> {
+    /// A record that is one JSON object.
+    #[must_use]
+    pub fn whole(
+        kind: RecordKind,
+        trace_id: &'e TraceId,
+        span_id: &'e SpanId,
+        json: &'e [u8],
+    ) -> Self {
+        Self { kind, trace_id, span_id, front: None, json }
+    }
+
+    /// A copy that lasts.
+    pub(crate) fn to_record(self) -> Record {
+        let Self { kind, trace_id, span_id, front, json } = self;
+        Record { kind, trace_id: *trace_id, span_id: *span_id, front, json: json.to_vec() }
+    }
+}
 
 /// Who and what a span belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,9 +73,9 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Shares a context. Texts beyond `value_bytes` are cut.
+    /// Writes down a context. Texts beyond `value_bytes` are cut.
     #[must_use]
-    pub fn new(context: SpanContext, value_bytes: usize) -> Arc<Self> {
+    pub fn new(context: SpanContext, value_bytes: usize) -> Self {
         let mut json = Vec::new();
         for field in Field::ALL {
             if let Some(text) = field.of_context(&context) {
@@ -47,7 +83,7 @@ impl Surroundings {
                 write_str(&mut json, &bounded(Cow::Borrowed(text), value_bytes));
             }
         }
-        Arc::new(Self { context, json: json.into_boxed_slice() })
+        Self { context, json: json.into_boxed_slice() }
     }
 
     /// The fields as they stand in a record, each after a comma.
@@ -55,6 +91,50 @@ impl Surroundings {
         &self.json
     }
 }
+
+/// The surroundings of one span. Most spans have those that their recorder began with, which nobody has to
+/// count.
+#[derive(Debug, Clone)]
+pub enum Around {
+    /// A recorder's.
+    Recorder(&'static Surroundings),
+    /// Those of an agent, a conversation or a user.
+    Shared(Arc<Surroundings>),
+}
+
+impl Around {
+    /// Shares surroundings.
+    #[must_use]
+    pub fn shared(surroundings: Surroundings) -> Self {
+        Self::Shared(Arc::new(surroundings))
+    }
+}
+
+impl Deref for Around {
+    type Target = Surroundings;
+
+    #[inline]
+    fn deref(&self) -> &Surroundings {
+        match self {
+            Self::Recorder(surroundings) => surroundings,
+            Self::Shared(surroundings) => surroundings,
+        }
+    }
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self::shared(Surroundings::default())
+    }
+}
+
+impl PartialEq for Around {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Around {}
 
 /// What is known of a span when it begins: enough to show it while it runs.
 ///
@@ -75,7 +155,7 @@ pub struct SpanHead {
     /// When it began, Unix nanoseconds.
     pub start_ns: i64,
     /// Agent, conversation and user.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Around,
     /// Its input as JSON, where that is known at the start.
     pub input: Option<Arc<[u8]>>,
 }
@@ -114,7 +194,7 @@ pub fn write_dropped(
 /// What all spans of a client say besides themselves, each field after a comma: the process, the
 /// share of traces kept (left out at 1, where no sampling has thinned them), the capture policy.
 #[must_use]
-pub fn stamp(process_id: ProcessId, sample_rate: f64, capture: CapturePolicy) -> Box<[u8]> {
+pub fn stamp(process_id: ProcessId, sample_rate: f64, capture: CapturePolicy) -> String {
     let mut out = Vec::new();
     key(&mut out, "process_id");
     write_uuid(&mut out, &process_id.0);
@@ -130,7 +210,7 @@ pub fn stamp(process_id: ProcessId, sample_rate: f64, capture: CapturePolicy) ->
         word(&mut out, if capture.allows(*category) { "captured" } else { "suppressed" });
     }
     out.push(b'}');
-    out.into_boxed_slice()
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Writes input or output by `write`. A payload that is a string is marked as that string: without

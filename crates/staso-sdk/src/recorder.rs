@@ -5,9 +5,10 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use staso_journal::RecordKind;
+use staso_journal::{RecordKind, Stamp};
 use staso_model::{ProcessId, SpanId, TraceId};
 
 use crate::client::Client;
@@ -16,10 +17,13 @@ use crate::config::{CapturePolicy, Config};
 use crate::ids;
 use crate::life::Place;
 use crate::pen::Limits;
-use crate::record::{SpanContext, Surroundings, stamp};
-use crate::report::{Enqueued, FailureKind, Stats};
+use crate::record::{Around, Entry, SpanContext, Surroundings, stamp};
+use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 
 static ACTIVE: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Longer surroundings do not fit into the head of a journal's segment.
+const HOME_MAX_BYTES: usize = 4 << 10;
 
 /// Takes one record in place of a client, for a user's own tests; false when it could not.
 pub type List = dyn Fn(RecordKind, &TraceId, &[u8]) -> bool + Send + Sync;
@@ -28,7 +32,7 @@ enum Target {
     /// To the journal and the server.
     Client(Client),
     /// To somebody's list, with what its records say besides themselves.
-    List(Box<List>, Box<[u8]>),
+    List(Box<List>, Stamp),
 }
 
 /// A client in force, and what its spans share.
@@ -39,7 +43,9 @@ pub struct Recorder {
     /// Which content is recorded.
     pub capture: CapturePolicy,
     /// The agent and conversation of spans that are in no other.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Surroundings,
+    /// Whether the client says for its spans that they are in those.
+    says_home: bool,
     redactions_failed: AtomicU64,
     annotations_left_out: AtomicU64,
     /// Spans that ended in a forked child of the process that began them.
@@ -64,9 +70,10 @@ struct Fixed {
 }
 
 impl Recorder {
-    /// Starts a client by these settings and a recorder for it.
+    /// Starts a client by these settings and a recorder for it. Every value passes the binding's redaction,
+    /// where there is one; it is handed back by [`Recorder::redaction`].
     #[must_use]
-    pub fn start(config: &Config) -> Self {
+    pub fn start(config: &Config, redaction: Option<impl Any + Send + Sync>) -> Self {
         let limits =
             Limits { value_bytes: config.max_value_bytes, span_bytes: config.max_span_bytes };
         let context = SpanContext {
@@ -76,31 +83,39 @@ impl Recorder {
             session_id: config.session_id.clone(),
             user_id: None,
         };
-        let client = Target::Client(Client::start(config.clone()));
-        Self::new(client, limits, config.capture, context, config.sample_rate)
+        let surroundings = Surroundings::new(context, limits.value_bytes);
+        // What has to pass a redaction is told by each span; so is what is too long for the head of a file.
+        let home = surroundings.json();
+        let says_home = redaction.is_none() && home.len() <= HOME_MAX_BYTES;
+        let client = Client::start_at(config.clone(), if says_home { home } else { b"" });
+        let target = Target::Client(client);
+        let made = Self::new(target, limits, config.capture, surroundings, config.sample_rate);
+        Self { says_home, ..made }.with_redaction(redaction)
     }
 
     /// A recorder that hands every record to `list`.
     #[must_use]
     pub fn to_list(list: Box<List>) -> Self {
-        let stamp = stamp(ProcessId::NIL, 1.0, CapturePolicy::ALL);
+        let process = stamp(ProcessId::NIL, 1.0, CapturePolicy::ALL);
+        let stamp = Stamp { process, home: String::new() };
         let limits = Limits { value_bytes: 1 << 20, span_bytes: 16 << 20 };
         let target = Target::List(list, stamp);
-        Self::new(target, limits, CapturePolicy::ALL, SpanContext::default(), 1.0)
+        Self::new(target, limits, CapturePolicy::ALL, Surroundings::default(), 1.0)
     }
 
     fn new(
         target: Target,
         limits: Limits,
         capture: CapturePolicy,
-        context: SpanContext,
+        surroundings: Surroundings,
         sample_rate: f64,
     ) -> Self {
         Self {
             target,
             limits,
             capture,
-            surroundings: Surroundings::new(context, limits.value_bytes),
+            surroundings,
+            says_home: false,
             redactions_failed: AtomicU64::new(0),
             annotations_left_out: AtomicU64::new(0),
             ended_in_child: AtomicU64::new(0),
@@ -159,6 +174,19 @@ impl Recorder {
         self.redaction.as_ref()?.downcast_ref()
     }
 
+    /// The surroundings of spans that are in no others.
+    #[inline]
+    pub(crate) fn around(&'static self) -> Around {
+        Around::Recorder(&self.surroundings)
+    }
+
+    /// Whether the client says these surroundings itself.
+    #[inline]
+    pub(crate) fn is_home(&self, around: &Around) -> bool {
+        let own = matches!(around, Around::Recorder(own) if std::ptr::eq(*own, &raw const self.surroundings));
+        own && self.says_home
+    }
+
     /// Whether every value passes a redaction.
     #[inline]
     #[must_use]
@@ -180,25 +208,26 @@ impl Recorder {
     }
 
     /// Hands over one record.
-    pub fn append(
-        &self,
-        kind: RecordKind,
-        trace_id: &TraceId,
-        span_id: &SpanId,
-        json: &[u8],
-    ) -> Enqueued {
+    #[inline]
+    pub fn append(&self, entry: &Entry<'_>) -> Enqueued {
         match &self.target {
-            Target::Client(client) => client.append(kind, trace_id, span_id, json),
-            Target::List(list, _) => match list(kind, trace_id, json) {
-                true => Enqueued::ACCEPTED,
-                false => Enqueued::refused(FailureKind::QueueFull),
-            },
+            Target::Client(client) => client.append(entry),
+            Target::List(list, stamp) => {
+                let mut whole = Vec::new();
+                entry.to_record().write_json(&mut whole, stamp);
+                match list(entry.kind, entry.trace_id, &whole) {
+                    true => Enqueued::ACCEPTED,
+                    false => Enqueued::refused(FailureKind::QueueFull),
+                }
+            }
         }
     }
 
     /// Counts a value that the redaction could not decide.
     pub fn fail_redaction(&self) {
-        self.redactions_failed.fetch_add(1, Ordering::Relaxed);
+        if self.redactions_failed.fetch_add(1, Ordering::Relaxed) == 0 {
+            crate::redaction::say_failed();
+        }
     }
 
     /// Counts an annotation that says nothing: its number is not finite.
@@ -223,15 +252,6 @@ impl Recorder {
             stats.0.insert(name, counter.load(Ordering::Relaxed));
         }
         stats
-    }
-
-    /// What records say besides themselves.
-    #[inline]
-    pub(crate) fn stamp(&self) -> &[u8] {
-        match &self.target {
-            Target::Client(client) => client.stamp(),
-            Target::List(_, stamp) => stamp,
-        }
     }
 
     /// A trace of its own: its id, whether it is kept, and its clock, started at `mono_ns`.
@@ -327,11 +347,38 @@ pub fn retire(recorder: &'static Recorder) {
     reinstate(recorder, None);
 }
 
+/// Ships what `recorder` took before this call. `at_exit` is for a client that ends, which stops recording and
+/// goes out of force: at the program's exit it waits only while requests make progress.
+pub fn report(
+    recorder: Option<&'static Recorder>,
+    timeout: Duration,
+    at_exit: Option<bool>,
+) -> DeliveryReport {
+    let Some(client) = recorder.and_then(Recorder::client) else {
+        return DeliveryReport::disabled();
+    };
+    if at_exit.is_some() {
+        recorder.inspect(|recorder| retire(recorder));
+    }
+    match at_exit {
+        None => client.flush(timeout),
+        Some(false) => client.shutdown(timeout),
+        Some(true) => client.shutdown_at_exit(timeout),
+    }
+}
+
 /// Puts back the recorder that `own` stood in for, or none, if `own` is still in force.
 pub fn reinstate(own: &'static Recorder, before: Option<&'static Recorder>) {
     let this = std::ptr::from_ref(own).cast_mut();
     let before = before.map_or(std::ptr::null_mut(), |kept| std::ptr::from_ref(kept).cast_mut());
     let _ = ACTIVE.compare_exchange(this, before, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Puts `own` back into force; answers what stood in its place.
+pub fn resume(own: &'static Recorder) -> Option<&'static Recorder> {
+    let others = ACTIVE.swap(std::ptr::from_ref(own).cast_mut(), Ordering::AcqRel);
+    // SAFETY: as in `active`.
+    unsafe { others.as_ref() }
 }
 
 /// Takes whatever is in force out of force.

@@ -1,5 +1,6 @@
 //! Settings and reports by name, so that a binding copies them in one loop instead of one by one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::{Config, JournalChoice, Overrides};
@@ -7,7 +8,8 @@ use crate::ids;
 use crate::report::{DeliveryReport, FailureKind};
 
 /// A value as every language has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Setting {
     /// Nothing was said.
     Unset,
@@ -23,6 +25,15 @@ pub enum Setting {
     Path(PathBuf),
     /// Yes or no for each capture category, in their order.
     Flags([bool; 5]),
+}
+
+impl Setting {
+    /// Settings as one JSON object, for a language that reads JSON anyway.
+    #[must_use]
+    pub fn to_json(settings: Vec<(&'static str, Self)>) -> String {
+        let by_name: BTreeMap<_, _> = settings.into_iter().collect();
+        serde_json::to_string(&by_name).unwrap_or_default()
+    }
 }
 
 impl From<Option<&str>> for Setting {
@@ -116,7 +127,7 @@ impl Config {
 impl DeliveryReport {
     /// Every part of the report by the name users know it by.
     #[must_use]
-    pub fn settings(&self) -> Vec<(&'static str, Setting)> {
+    pub fn settings(&self, is_local: bool) -> Vec<(&'static str, Setting)> {
         let word = |kind: Option<FailureKind>| kind.map(FailureKind::as_str).into();
         vec![
             ("accepted", self.accepted.into()),
@@ -130,6 +141,7 @@ impl DeliveryReport {
             ("last_rejection", word(self.last_rejection)),
             ("rejection_retryable", Setting::Flag(self.rejection_retryable)),
             ("journalled", self.journalled.into()),
+            ("is_local", Setting::Flag(is_local)),
         ]
     }
 }
@@ -137,6 +149,18 @@ impl DeliveryReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_as_json_are_values_of_json() {
+        let settings = vec![
+            ("b", Setting::Number(1.0)),
+            ("a", Setting::Unset),
+            ("c", Setting::Flags([true, false, true, true, true])),
+            ("d", Setting::Text("\u{e9}\"".to_owned())),
+        ];
+        let json = Setting::to_json(settings);
+        assert_eq!(json, r#"{"a":null,"b":1.0,"c":[true,false,true,true,true],"d":"é\""}"#);
+    }
 
     #[test]
     fn a_setting_takes_what_it_can_be() {

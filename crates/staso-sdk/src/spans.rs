@@ -108,7 +108,7 @@ fn install(config: &Config, redaction: Option<Redaction>) -> Client {
     static IS_FIRST: AtomicBool = AtomicBool::new(true);
     let parent = config.traceparent.as_deref().and_then(w3c::place_of);
     let parent = parent.filter(|_| config.enabled && IS_FIRST.swap(false, Ordering::Relaxed));
-    let recorder = Recorder::start(config).with_redaction(redaction).with_first_parent(parent);
+    let recorder = Recorder::start(config, redaction).with_first_parent(parent);
     let client = recorder.client().cloned();
     let recorder = recorder.install();
     if config.enabled && config.capture_git {

@@ -1,9 +1,9 @@
 //! What a decorator found out about its function once, so that a call costs little.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use crate::host::Host;
-use crate::record::{SpanContext, Surroundings};
+use crate::record::{Around, SpanContext, Surroundings};
 
 /// What the spans of one decorated function share.
 #[derive(Debug)]
@@ -35,17 +35,13 @@ impl<O> Template<O> {
     }
 
     /// What nested spans belong to: an agent puts itself in the place of the one outside.
-    pub fn surroundings(
-        &self,
-        outside: Arc<Surroundings>,
-        value_bytes: usize,
-    ) -> Arc<Surroundings> {
+    pub fn surroundings(&self, outside: Around, value_bytes: usize) -> Around {
         let Some((name, id)) = &self.agent else { return outside };
         let inside = SpanContext {
             agent_name: Some(name.clone()),
             agent_id: Some(id.clone()),
             ..outside.context.clone()
         };
-        Surroundings::new(inside, value_bytes)
+        Around::shared(Surroundings::new(inside, value_bytes))
     }
 }

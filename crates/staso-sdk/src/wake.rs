@@ -8,15 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use staso_journal::Waiting;
+
 use crate::engine::BATCH_BYTES;
 
 /// With nothing to do, the worker looks up this rarely.
 const DORMANT: Duration = Duration::from_secs(5);
-
-/// A batch's worth of records would wake the worker too often where they come fast: each waking costs the
-/// recording thread a system call. What comes slowly is seen to after an interval. Without a journal, whose room
-/// is small, one batch is enough.
-const BATCHES: u64 = 10;
 
 /// In [`Wake::level`], what one record counts; its bytes count below that.
 const ONE_RECORD: u64 = 1 << 40;
@@ -24,7 +21,8 @@ const ONE_RECORD: u64 = 1 << 40;
 #[derive(Debug)]
 pub(crate) struct Wake {
     enough_records: u64,
-    /// Records and their bytes since the last round, in one number so that noting them is one step.
+    /// Records of the queue in memory and their bytes since the last round, in one number so that noting them
+    /// is one step.
     level: AtomicU64,
     asked: AtomicU64,
     is_stopping: AtomicBool,
@@ -34,9 +32,9 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    pub(crate) fn new(batch_size: u64, has_journal: bool) -> Self {
+    pub(crate) fn new(batch_size: u64) -> Self {
         Self {
-            enough_records: batch_size * if has_journal { BATCHES } else { 1 },
+            enough_records: batch_size,
             level: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
@@ -46,9 +44,17 @@ impl Wake {
         }
     }
 
-    /// One record of this many bytes was taken.
+    /// The journal took a record. A worker that went to sleep before has said so before it looked into the
+    /// journal, whose lock orders the two: either it saw the record, or this sees that it sleeps.
     #[inline]
-    pub(crate) fn note(&self, bytes: u64) {
+    pub(crate) fn note_appended(&self, is_called: bool) {
+        if is_called || self.is_dormant.load(Ordering::Relaxed) {
+            self.unpark();
+        }
+    }
+
+    /// One record of this many bytes went into memory.
+    pub(crate) fn note_queued(&self, bytes: u64) {
         let added = ONE_RECORD + bytes.min(BATCH_BYTES);
         let before = self.level.fetch_add(added, Ordering::SeqCst);
         let becomes_full = !self.is_full(before) && self.is_full(before + added);
@@ -99,12 +105,7 @@ impl Wake {
         let _ = self.worker.set(thread);
     }
 
-    /// Lets the worker look at once at what it tends while it waits.
     #[cold]
-    pub(crate) fn call_to_tend(&self) {
-        self.unpark();
-    }
-
     fn unpark(&self) {
         if let Some(worker) = self.worker.get() {
             worker.unpark();
@@ -119,12 +120,20 @@ impl Wake {
 
     /// Sleeps until there is reason for a round. `answered`: the request the last round saw.
     /// `is_idle`: there is nothing to do until a record or an open span comes. `tend` is done at
-    /// each waking.
-    pub(crate) fn wait(&self, answered: u64, interval: Duration, is_idle: bool, tend: impl Fn()) {
+    /// each waking; `journal` tells what waits in the journal.
+    pub(crate) fn wait(
+        &self,
+        answered: u64,
+        interval: Duration,
+        is_idle: bool,
+        tend: impl Fn(),
+        journal: impl Fn() -> Waiting,
+    ) {
         let is_asked = || self.asked.load(Ordering::SeqCst) > answered || self.is_stopping();
         if is_idle {
             self.is_dormant.store(true, Ordering::SeqCst);
-            if self.level.load(Ordering::SeqCst) == 0 && !is_asked() {
+            let is_empty = self.level.load(Ordering::SeqCst) == 0 && journal().records == 0;
+            if is_empty && !is_asked() {
                 std::thread::park_timeout(DORMANT);
             }
             self.is_dormant.store(false, Ordering::SeqCst);
@@ -132,7 +141,7 @@ impl Wake {
         let deadline = Instant::now() + interval;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let is_full = self.is_full(self.level.load(Ordering::SeqCst));
+            let is_full = journal().is_enough || self.is_full(self.level.load(Ordering::SeqCst));
             if left.is_zero() || is_full || is_asked() {
                 return;
             }

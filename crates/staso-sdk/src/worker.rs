@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use staso_journal::{
-    Adopted, Batch, BatchLimits, JournalError, JournalOptions, ProcessSign, RecordKind, WireForm,
-    adopt, process_body, set_aside,
+    Adopted, Batch, BatchLimits, Journal, JournalError, JournalOptions, ProcessSign, RecordKind,
+    WireForm, adopt, process_body, set_aside,
 };
 
 use crate::backoff::Backoff;
@@ -14,7 +14,7 @@ use crate::clock;
 use crate::discovery::Discovery;
 use crate::engine::{BATCH_BYTES, Engine, RoundEnd};
 use crate::log::{LogLevel, log};
-use crate::record::write_provisional;
+use crate::record::{Entry, write_provisional};
 use crate::report::FailureKind;
 use crate::transport::{Outcome, Transport};
 use crate::trouble::Trouble;
@@ -98,6 +98,9 @@ impl Worker {
         loop {
             let is_stopping = self.engine.wake.is_stopping();
             let asked = self.engine.wake.begin_round();
+            if let Some(journal) = &self.engine.journal {
+                journal.begin_round();
+            }
             if asked > answered {
                 self.backoff.try_now();
                 // What only memory holds may not get another chance.
@@ -122,7 +125,9 @@ impl Worker {
     }
 
     fn wait(&self, answered: u64, interval: Duration, is_idle: bool) {
-        self.engine.wake.wait(answered, interval, is_idle, || self.make_room());
+        let journal = self.engine.journal.as_ref();
+        let waiting = || journal.map(Journal::waiting).unwrap_or_default();
+        self.engine.wake.wait(answered, interval, is_idle, || self.make_room(), waiting);
     }
 
     /// Makes room in the journal, so that the threads that record need not.
@@ -187,7 +192,8 @@ impl Worker {
             // does no harm, because a finished version always wins.
             if engine.open.is_open(due.token) {
                 let head = &due.head;
-                engine.record(RecordKind::Provisional, &head.trace_id, &head.span_id, &json);
+                let (kind, ids) = (RecordKind::Provisional, (&head.trace_id, &head.span_id));
+                engine.record(&Entry::whole(kind, ids.0, ids.1, &json));
                 engine.counters.announced.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -195,7 +201,9 @@ impl Worker {
 
     fn next_own(&self) -> Result<Option<Batch>, JournalError> {
         let engine = &self.engine;
-        if let Some(batch) = engine.queue.next_batch(&engine.destination, self.limits) {
+        if let Some(batch) =
+            engine.queue.next_batch(&engine.destination, &engine.stamp, self.limits)
+        {
             return Ok(Some(batch));
         }
         match &engine.journal {

@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
+use staso_sdk::loaded;
 use staso_sdk::nesting::{Context, Node};
 
 use crate::scope::Scope;
@@ -43,7 +44,7 @@ impl Context for Interpreter<'_> {
             // SAFETY: variable and entry are live; what is answered is as in `current`.
             Some(functions) => unsafe {
                 let entry = entry.map_or_else(|| ffi::Py_None(), |entry| entry.0.as_ptr());
-                let token = (functions.set)(variable.variable.as_ptr(), entry);
+                let token = uncollected(|| (functions.set)(variable.variable.as_ptr(), entry));
                 Bound::from_owned_ptr_or_err(self.0, token)
             },
             None => {
@@ -63,7 +64,8 @@ impl Context for Interpreter<'_> {
         // SAFETY: variable and token are live. An exception that is set says that this is another context,
         // which is what was asked.
         unsafe {
-            let is_reset = (functions.reset)(variable.variable.as_ptr(), token.0.as_ptr()) == 0;
+            let reset = || (functions.reset)(variable.variable.as_ptr(), token.0.as_ptr());
+            let is_reset = uncollected(reset) == 0;
             if !is_reset {
                 ffi::PyErr_Clear();
             }
@@ -131,21 +133,23 @@ fn variable(py: Python<'_>) -> PyResult<&'static Variable> {
     })
 }
 
-#[cfg(unix)]
 fn functions() -> Option<Functions> {
-    fn find<F>(name: &std::ffi::CStr) -> Option<F> {
-        // SAFETY: plain look-up among the loaded libraries by a name that ends with null. The functions of
-        // these names have had the signatures of `Functions` in every CPython since 3.7.1.
-        unsafe {
-            let found = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr());
-            (!found.is_null()).then(|| std::mem::transmute_copy(&found))
-        }
+    // SAFETY: the functions of these names have had the signatures of `Functions` in every CPython since 3.7.1.
+    unsafe {
+        let (get, set) = (loaded(c"PyContextVar_Get")?, loaded(c"PyContextVar_Set")?);
+        Some(Functions { get, set, reset: loaded(c"PyContextVar_Reset")? })
     }
-    let (get, set) = (find(c"PyContextVar_Get")?, find(c"PyContextVar_Set")?);
-    Some(Functions { get, set, reset: find(c"PyContextVar_Reset")? })
 }
 
-#[cfg(not(unix))]
-fn functions() -> Option<Functions> {
-    None
+/// Changes the context without a garbage collection in it. Up to CPython 3.11 one begins at any allocation, and a
+/// finalizer that opens a span would change the context under the interpreter's own hands.
+fn uncollected<T>(change: impl FnOnce() -> T) -> T {
+    // SAFETY: the interpreter is attached, by who calls this.
+    let was_on = unsafe { ffi::PyGC_Disable() } == 1;
+    let changed = change();
+    if was_on {
+        // SAFETY: as above.
+        unsafe { ffi::PyGC_Enable() };
+    }
+    changed
 }

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use staso_sdk::{Host, Recorder, SpanKind, Template, recorder};
 
 use crate::span::{Payload, Span};
+use crate::spare;
 use crate::value::{Held, Walker};
 use crate::words::KindWord;
 
@@ -52,13 +53,17 @@ impl Plan {
     }
 
     /// A span, not yet started, that holds the call's arguments as they are now.
-    fn begin(&self, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> Span {
+    fn begin<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, Span>> {
         let tells_input =
             |recorder: &&Recorder| self.captures_input && recorder.capture.tells_input(self.kind);
         let recorder = recorder::in_force().filter(tells_input);
         let captured = recorder.map(|recorder| (recorder, self.capture(recorder, args, kwargs)));
         let payload = Payload::planned(Arc::clone(&self.template), captured);
-        Span::new(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
+        spare::span(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
     }
 }
 

@@ -26,12 +26,13 @@ impl Scope {
     ) -> PyResult<Option<Bound<'py, Self>>> {
         let context = Interpreter(py);
         let remote = remote.and_then(|remote| Place::of_remote(&remote));
-        let Some(node) = Node::scope(context, (session_id, user_id), remote) else {
-            return Ok(None);
+        let scope = Node::scope(context, (session_id, user_id), remote);
+        let enter = |node| {
+            let scope = Bound::new(py, Self { node })?;
+            nesting::enter(context, &Held::of(&scope), &scope.get().node);
+            Ok(scope)
         };
-        let scope = Bound::new(py, Self { node })?;
-        nesting::enter(context, &Held::of(&scope), &scope.get().node);
-        Ok(Some(scope))
+        scope.map(enter).transpose()
     }
 
     /// Ends it, wherever and in whatever order.

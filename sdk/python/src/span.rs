@@ -5,10 +5,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use staso_sdk::nesting::{self, Context, Node};
-use staso_sdk::{Enqueued, FailureKind, Field, Identity, Phase, SpanKind, SpanStatus};
+use staso_sdk::{Enqueued, FailureKind, Field, Identity, SpanKind};
 
 use crate::context::Interpreter;
 use crate::objects;
+use crate::spare;
 use crate::value::{Held, Walker, name_text};
 use crate::words::{KindWord, StatusWord, annotation, implied_status};
 
@@ -22,11 +23,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    #[inline]
-    pub(crate) fn new(name: &Bound<'_, PyAny>, kind: SpanKind, held: Option<Box<Payload>>) -> Self {
-        Self { node: Node::span(Held(name_text(name).into_any().unbind()), kind, held) }
-    }
-
     pub(crate) fn start(slf: &Bound<'_, Self>) {
         let py = slf.py();
         nesting::start(Interpreter(py), &Held::of(slf), &slf.get().node, |r| Walker::new(py, r));
@@ -37,11 +33,13 @@ impl Span {
         objects::relay_messages(py);
         let raised = raised.map(|raised| (Held::of(raised), implied_status(raised)));
         let walker = |recorder| Walker::new(py, recorder);
-        nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker)
+        let answer = nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker);
+        spare::keep(slf);
+        answer
     }
 
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.node.life(|life| life.identity().map(tell)).flatten()
+        self.node.identity().map(tell)
     }
 
     fn held(
@@ -69,17 +67,13 @@ impl Span {
     }
 
     fn set_field(&self, value: Bound<'_, PyAny>, field: Field) {
-        let is_first_model = field == Field::Model
-            && self.held(value.py(), |held| held.field(Field::RequestedModel)).is_none();
-        if is_first_model {
-            self.set_field(value.clone(), Field::RequestedModel);
-        }
+        let context = Interpreter(value.py());
         let value = Held::some(value);
-        drop(self.node.change(|held| held.set_field(field, value)));
-    }
-
-    fn force(&self, status: SpanStatus) {
-        self.node.life(|life| life.force(status));
+        let replaced = self.node.change(|held| match field {
+            Field::Model => held.set_model(context, value),
+            field => [None, held.set_field(field, value)],
+        });
+        drop(replaced);
     }
 }
 
@@ -198,16 +192,20 @@ class! {
 
     #[pyo3(signature = (status, description=None))]
     fn set_status(&self, status: StatusWord, description: Option<Bound<'_, PyAny>>) {
-        self.force(status.0);
+        self.node.life(|life| life.force(status.0));
         let description = description.and_then(Held::some);
         drop(self.node.change(|held| held.describe(description)));
     }
 
-    fn record_exception(&self, exc: &Bound<'_, PyAny>) {
-        nesting::record_exception(&self.node, Held::of(exc), |r| Walker::new(exc.py(), r));
+    fn record_exception(&self, exception: &Bound<'_, PyAny>) {
+        let (py, raised) = (exception.py(), Held::of(exception));
+        nesting::record_exception(&self.node, raised, |r| Walker::new(py, r));
     }
 
-    #[pyo3(signature = (name, *, value, data_type=None, comment=None))]
+    #[pyo3(
+        signature = (name, *, value, data_type=None, comment=None),
+        text_signature = "($self, name, *, value, data_type='numeric', comment=None)"
+    )]
     fn annotate(
         &self,
         name: &Bound<'_, PyAny>,
@@ -302,7 +300,7 @@ class! {
 
     #[setter(status)]
     fn assign_status(&self, value: StatusWord) {
-        self.force(value.0);
+        self.node.life(|life| life.force(value.0));
     }
 
     #[getter]
@@ -311,17 +309,7 @@ class! {
     }
 
     fn __repr__(&self, py: Python<'_>) -> Option<String> {
-        self.node.life(|life| {
-            let doing = match life.phase() {
-                Phase::New => "not started",
-                Phase::Open => "open",
-                Phase::Ended => life.status.as_str(),
-            };
-            let own = life.identity().map(|own| own.place);
-            let ids = own.map(|own| format!(" trace={} span={}", own.trace_id, own.span_id));
-            let (name, ids) = (Interpreter(py).text(&life.name), ids.unwrap_or_default());
-            format!("<staso.Span {name:?} {} {doing}{ids}>", life.kind)
-        })
+        self.node.shown(Interpreter(py))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

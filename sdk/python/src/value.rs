@@ -5,14 +5,12 @@
 //! `staso/_internal/values.py`, whose answer is walked in its place. Whatever goes wrong, a marker
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
-use staso_sdk::pen::{Call, Pen, is_writing, whole};
-use staso_sdk::{Described, Host, Object, Recorder};
+use staso_sdk::pen::{Call, Pen, after_writing, whole};
+use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder, Rules};
 
 use crate::context::Interpreter;
 use crate::objects;
@@ -33,7 +31,22 @@ pub(crate) struct Walker<'py> {
     path: Vec<Py<PyAny>>,
 }
 
+// SAFETY: spans are reached through Python objects alone, with the interpreter attached; an interpreter that
+// could do without its global lock is asked to keep it (`gil_used`).
+unsafe impl OneThreadAtATime for Held {}
+
+/// What `init(redact=...)` asked for: the program's own redaction, and the built-in rules, which the pen
+/// applies to what that one leaves.
+#[derive(FromPyObject)]
+pub(crate) struct Redaction(Option<Py<PyAny>>, #[pyo3(from_py_with = rules)] Rules);
+
+fn rules(names: &Bound<'_, PyAny>) -> PyResult<Rules> {
+    Rules::named(names.extract::<Vec<String>>()?).map_err(PyValueError::new_err)
+}
+
 impl Object for Held {
+    type Lock = InterpreterLock<Self>;
+
     fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
@@ -53,7 +66,11 @@ impl Held {
 impl<'py> Walker<'py> {
     /// A walker for one record of `recorder`.
     pub(crate) fn new(py: Python<'py>, recorder: &'static Recorder) -> Self {
-        let (pen, redaction) = (Pen::new(recorder.limits), recorder.redaction());
+        let (mut pen, mut redaction) = (Pen::new(recorder.limits), None);
+        if let Some(Redaction(own, rules)) = recorder.redaction() {
+            pen.apply(rules, recorder);
+            redaction = own.as_ref();
+        }
         Self { py, pen, recorder, redaction, path: Vec::new() }
     }
 
@@ -124,9 +141,8 @@ impl<'py> Walker<'py> {
         if is_long && !text.call_method0("isascii").is_ok_and(|is| is.is_truthy().unwrap_or(false))
         {
             let bytes = text.encode_utf8().ok();
-            if let Some(Ok(text)) =
-                bytes.as_ref().map(|bytes| std::str::from_utf8(bytes.as_bytes()))
-            {
+            let text = bytes.as_ref().and_then(|bytes| str::from_utf8(bytes.as_bytes()).ok());
+            if let Some(text) = text {
                 return self.pen.text(text);
             }
         } else if let Ok(text) = text.to_str() {
@@ -178,7 +194,10 @@ impl<'py> Walker<'py> {
         let path = PyTuple::new(self.py, self.path.iter().map(|part| part.clone_ref(self.py)));
         // SAFETY: the caller holds `value`, and the interpreter is attached.
         let value = unsafe { Bound::from_borrowed_ptr(self.py, value) };
-        let answer = Call::begin().map(|_call| redact.call1((path?, value)));
+        let answer = Call::begin().map(|_call| redact.call1((path?, &value)));
+        if let Ok(text) = value.cast::<PyString>() {
+            self.pen.comes_from(&text.to_string_lossy());
+        }
         let answer =
             answer.and_then(|kept| kept.inspect_err(|error| note_interrupt(self.py, error)).ok());
         Some(answer.unwrap_or_else(|| {
@@ -205,8 +224,7 @@ impl<'py> Walker<'py> {
             self.pen.comma(&mut is_first);
             if self.pen.is_full() {
                 // SAFETY: as above.
-                let left = unsafe { size(list) } - index;
-                self.pen.marker(&format!("<span too large: {left} more items>"));
+                self.pen.leave_out(unsafe { size(list) } - index);
                 break;
             }
             // SAFETY: as above; the reference taken here is given back by `held`.
@@ -347,29 +365,11 @@ impl<'py> Host for Walker<'py> {
     }
 }
 
-impl Drop for Walker<'_> {
-    fn drop(&mut self) {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            give_back();
-        }
-    }
-}
-
-/// A Ctrl-C that fell into our reading of a value; it reaches the user's code after all, once our own work
-/// is done.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
+/// A Ctrl-C that fell into our reading of a value reaches the user's code after all, once our own work is done.
 fn note_interrupt(py: Python<'_>, error: &PyErr) {
-    INTERRUPTED.fetch_or(error.is_instance_of::<PyKeyboardInterrupt>(py), Ordering::Relaxed);
-    if !is_writing() {
-        give_back();
-    }
-}
-
-fn give_back() {
-    if INTERRUPTED.swap(false, Ordering::Relaxed) {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         // SAFETY: this only marks a signal as arrived; the interpreter is attached.
-        unsafe { ffi::PyErr_SetInterrupt() };
+        after_writing(|| unsafe { ffi::PyErr_SetInterrupt() });
     }
 }
 

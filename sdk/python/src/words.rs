@@ -3,47 +3,27 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use staso_sdk::{Annotation, SpanKind, SpanStatus, recorder};
+use staso_sdk::{Annotation, SpanKind, SpanStatus, Vocabulary, recorder};
 
 use crate::objects;
 use crate::value::{Held, type_name};
 
-/// A kind as users write it: one of the six words in any letter case, or a `SpanKind`.
+/// A word as users write it, in any letter case, or a member of the enum of its words.
 #[derive(Clone, Copy)]
-pub(crate) struct KindWord(pub(crate) SpanKind);
+pub(crate) struct Word<T>(pub(crate) T);
 
-/// A status as users write it: one of the three words in any letter case, or a `SpanStatus`.
-#[derive(Clone, Copy)]
-pub(crate) struct StatusWord(pub(crate) SpanStatus);
+pub(crate) type KindWord = Word<SpanKind>;
+pub(crate) type StatusWord = Word<SpanStatus>;
 
-impl FromPyObject<'_, '_> for KindWord {
+impl<T: Vocabulary> FromPyObject<'_, '_> for Word<T> {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let wanted = "kind must be one of \"llm\", \"tool\", \"chain\", \"retriever\", \"agent\", \
-                      \"custom\" (or a SpanKind)";
-        word(&value, SpanKind::parse, wanted).map(Self)
+        let text = value.cast::<PyString>().ok();
+        let word = text.and_then(|text| T::of(text.to_str().ok()?));
+        let refused = || PyValueError::new_err(format!("{}, not {}", T::WANTED, shown(&value)));
+        word.map(Self).ok_or_else(refused)
     }
-}
-
-impl FromPyObject<'_, '_> for StatusWord {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let wanted = "status must be one of \"ok\", \"error\", \"timeout\" (or a SpanStatus)";
-        let parse = |text: &str| SpanStatus::parse(text).filter(|word| *word != SpanStatus::Unset);
-        word(&value, parse, wanted).map(Self)
-    }
-}
-
-fn word<T>(
-    value: &Bound<'_, PyAny>,
-    parse: impl FnOnce(&str) -> Option<T>,
-    wanted: &str,
-) -> PyResult<T> {
-    let text = value.cast::<PyString>().ok();
-    let word = text.and_then(|text| parse(text.to_str().ok()?));
-    word.ok_or_else(|| PyValueError::new_err(format!("{wanted}, not {}", shown(value))))
 }
 
 /// What an exception that leaves a block says about the work in it.

@@ -15,7 +15,8 @@ from typing import Any
 
 import staso as st
 
-SECRET = "kanarienvogel0123456789zwitschert"
+# A name that Python takes, and a secret to the built-in rules.
+SECRET = "sk_kanarienvogel0123456789zwitschert"
 _PIECES = [SECRET[at : at + 10].encode() for at in range(len(SECRET) - 9)]
 LIMIT = 1024
 

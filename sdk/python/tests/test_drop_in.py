@@ -311,3 +311,40 @@ def test_a_program_that_asks_guard_first() -> None:
     assert caught.value.result.failure_mode is st.GuardFailureMode.FAIL_CLOSED
     assert caught.value.result.decision_available is False
     assert [blocked.tool_name for blocked in caught.value.blocked_tools] == ["refund"]
+
+
+@pytest.mark.spec("1.record-exc", "3.agent-id")
+def test_keywords_of_the_earlier_package(recorded: Recorded) -> None:
+    with st.span("x") as s:
+        s.record_exception(exception=ValueError("why"))
+    assert recorded.spans[0].error_message == "why"
+    assert st.generate_agent_id(agent_name="bot") == st.generate_agent_id("bot")
+
+
+@pytest.mark.spec("3.names", "3.warn-once")
+def test_the_modules_of_integrations_import(caplog: pytest.LogCaptureFixture) -> None:
+    from staso.integrations.anthropic import patch_anthropic
+    from staso.integrations.litellm import patch_litellm
+    from staso.integrations.openai import patch_openai
+
+    for patch in (patch_anthropic, patch_litellm, patch_openai):
+        assert patch is getattr(st.integrations, patch.__name__)
+        patch()
+        patch()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(set(said)) == len(said)
+
+
+@pytest.mark.spec("1.fields", "1.forced-ok")
+def test_an_error_message_of_a_span_that_stays_ok(recorded: Recorded) -> None:
+    with st.span("assigned") as s:
+        s.error_message = "tried twice"
+    with st.span("forced") as s:
+        s.error_message = "tried twice"
+        s.set_status("ok")
+    with st.span("described") as s:
+        s.set_status("ok", "tried twice")
+    told = [(span.status, span.error_message, span.metadata) for span in recorded.spans]
+    assert told[0] == ("ok", "tried twice", {})
+    assert [one[:2] for one in told[1:]] == [("ok", None)] * 2
+    assert told[2][2] == {"staso.status_description": "tried twice"}

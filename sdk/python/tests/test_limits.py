@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -336,3 +337,49 @@ def test_many_huge_exceptions_cut_the_record_not_the_span() -> None:
     (span,) = recorded.spans
     assert "more events" in span.events[-1]["attributes"]["exception.message"]
     assert len(json.dumps(span.fields)) < 20 << 20
+
+
+_MANY_EXCEPTIONS = """
+import gc, os
+import staso as st
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def record(span, n):
+    try:
+        raise ValueError(f"the same thing failed again, for the {n}th time")
+    except ValueError as error:
+        span.record_exception(error)
+
+st.init(max_span_bytes=1 << 20, capture_git=False)
+with st.span("warm") as s:
+    for n in range(100):
+        record(s, n)
+gc.collect()
+before = resident()
+with st.span("many") as s:
+    for n in range(100_000):
+        record(s, n)
+    print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.spec("5.bounded")
+def test_an_open_span_holds_no_more_exceptions_than_it_can_tell(run_program: Run) -> None:
+    grown = int(run_program(_MANY_EXCEPTIONS).stdout)
+    assert grown < 16 * MIB, f"{grown / MIB:.1f} MiB"
+
+
+@pytest.mark.spec("5.size")
+def test_exceptions_beyond_the_size_of_a_span_are_counted(recorded: Recorded) -> None:
+    text = "x" * 100_000
+    with st.span("x") as s:
+        for _ in range(500):
+            s.record_exception(ValueError(text))
+    events = recorded.spans[0].events
+    told = events[-1]["attributes"]["exception.message"]
+    assert told == f"<span too large: {500 - len(events) + 1} more events>"
+    assert len(events) > 50

@@ -98,20 +98,82 @@ def test_paths_tell_where_a_value_stands() -> None:
     assert (("name",), "n") in seen
 
 
+def _left(rules: Any, value: Any, key: str = "text") -> Any:
+    """What the rules leave of a value that stands under a key of the input."""
+    with testing.capture(redact=rules) as recorded, st.span("x") as s:
+        s.input = {key: value}
+    return recorded.spans[0].input[key]
+
+
 @pytest.mark.spec("7.rules")
 def test_built_in_rules() -> None:
-    from staso._internal.redact import redaction
+    rules = ["email", "card", "secret", "phone"]
+    assert _left(rules, "mail a.b+c@example.org now") == "mail [redacted email] now"
+    assert _left(rules, "card 4111 1111 1111 1111.") == "card [redacted card]."
+    assert _left(rules, 4111111111111111) == _left(rules, 4111111111111111.0) == "[redacted card]"
+    assert _left(rules, "call +49 30 1234 5678") == "call [redacted phone]"
+    assert _left(rules, "key sk-abcdefghijklmnop1234") == "key [redacted secret]"
+    assert _left(rules, "whatever", key="api_key") == "[redacted secret]"
+    assert _left(rules, "order 48121 of 2026-01-02") == "order 48121 of 2026-01-02"
+    # A long number that is no card's stays a number.
+    assert [_left(rules, n) for n in (12, 1767225600000, 2.5, True)] == [
+        12,
+        1767225600000,
+        2.5,
+        True,
+    ]
+    assert _left("email", "a@b.org") == "[redacted email]"
 
-    check = redaction(["email", "card", "secret", "phone"])
-    assert check is not None
-    assert check((), "mail a.b+c@example.org now") == "mail [redacted email] now"
-    assert check((), "card 4111 1111 1111 1111.") == "card [redacted card]."
-    assert check((), 4111111111111111) == "[redacted card]"
-    assert check((), "call +49 30 1234 5678") == "call [redacted phone]"
-    assert check((), "key sk-abcdefghijklmnop1234") == "key [redacted secret]"
-    assert check(("input", "api_key"), "whatever") == "[redacted secret]"
-    assert check(("input", "text"), "order 48121 of 2026-01-02") == "order 48121 of 2026-01-02"
-    assert check((), 12) == 12
+
+@pytest.mark.spec("7.rules", "7.in-rust")
+def test_a_list_mixes_built_in_rules_with_those_of_the_program() -> None:
+    def shout(path: tuple[Any, ...], value: Any) -> Any:
+        return value.upper() if path == ("input", "text") and value != "text" else value
+
+    pattern = re.compile("order-[0-9]+")
+    text = "order-12 for a@b.org, 4111 1111 1111 1111"
+    hidden = "[redacted] for [redacted email], [redacted card]"
+    assert _left(["card", pattern, "email"], text) == hidden
+    # Those of the program see the text as it is; the built-in ones see what they leave.
+    assert _left([pattern, shout, "email"], text).startswith("[REDACTED] FOR [redacted email]")
+
+    def parts(path: tuple[Any, ...], value: Any) -> Any:
+        is_it = path == ("input", "text") and value != "text"
+        return {"token": "t", "of": value.split()} if is_it else value
+
+    # A key says what stands under it by the program's own word for it.
+    assert _left([re.compile("api"), "secret"], "x", key="[redacted]_key") == "x"
+    with testing.capture(redact=[re.compile("api"), "secret"]) as recorded, st.span("x") as s:
+        s.input = {"api_key": "x", "b": None}
+    assert recorded.spans[0].input == {"[redacted]_key": "[redacted secret]", "b": None}
+
+    left = _left(["email", "secret", parts], "a@b.org x")
+    assert left == {"token": "[redacted secret]", "of": ["[redacted email]", "x"]}
+
+
+NO_PYTHON = """
+import sys
+import staso as st
+from staso._internal.redact import RULES
+
+st.init(journal=False, capture_git=False, redact=list(RULES))
+called = []
+def look(frame, event, _):
+    called.append((event, frame.f_code.co_name))
+text = "a@b.org 4111 1111 1111 1111 +49 30 1234 5678 sk-abcdefghijklmnop1234"
+with st.span(text) as s:
+    s.input = {text: [text, text.encode(), 4111111111111111], "token": text + "\u00e9" * 9_000}
+    s.metadata["user"] = s.user_id = s.model = text
+    sys.setprofile(look)
+sys.setprofile(None)
+assert [name for event, name in called if event == "call"] == [], called
+"""
+
+
+@pytest.mark.spec("7.in-rust")
+def test_the_built_in_rules_call_no_python(run_program: Any) -> None:
+    done = run_program(NO_PYTHON)
+    assert done.returncode == 0, done.stderr
 
 
 def _fields(kind: str, **off: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ fn remote_mode_refuses_the_newest() {
     let refusal = loop {
         let span = SpanId::from_w3c([1; 8]);
         match journal.append(RecordKind::Span, &TraceId([1; 16]), &span, &json(taken)) {
-            Ok(()) => taken += 1,
+            Ok(_) => taken += 1,
             Err(refusal) => break refusal,
         }
     };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use staso_journal::RecordKind;
+use staso_journal::{RecordKind, SpanFront};
 use staso_model::{SpanId, TraceId};
 
 use crate::support::{few, open, recover, small};
@@ -17,7 +17,18 @@ fn left_behind(dir: &Path, payloads: &[Vec<u8>], may_map: bool) -> (PathBuf, Vec
     let journal = open(dir, staso_journal::Destination::local(), options);
     for (n, payload) in payloads.iter().enumerate() {
         let span = SpanId::from_w3c((n as u64 + 1).to_be_bytes());
-        journal.append(RecordKind::Span, &TraceId([1; 16]), &span, payload).unwrap();
+        // Every other span is kept in parts.
+        let front = SpanFront {
+            start_ns: n as i64,
+            end_ns: -1,
+            parent_id: Some(span),
+            is_at_home: n % 4 == 1,
+        };
+        if n % 2 == 0 {
+            journal.append(RecordKind::Span, &TraceId([1; 16]), &span, payload).unwrap();
+        } else {
+            journal.append_span(&TraceId([1; 16]), &span, &front, payload).unwrap();
+        }
     }
     drop(journal);
     let path = fs::read_dir(dir)
@@ -29,11 +40,12 @@ fn left_behind(dir: &Path, payloads: &[Vec<u8>], may_map: bool) -> (PathBuf, Vec
     let mut from = 0;
     let places = payloads
         .iter()
-        .map(|payload| {
+        .enumerate()
+        .map(|(n, payload)| {
             let at = from + memchr::memmem::find(&bytes[from..], payload).unwrap();
             from = at + payload.len();
-            // The frame: 48 bytes before the payload.
-            at - 48..from
+            // The frame: 48 bytes before the payload, which may begin with 32 bytes of numbers.
+            at - if n % 2 == 0 { 48 } else { 80 }..from
         })
         .collect();
     (path, places)

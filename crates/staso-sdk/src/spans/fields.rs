@@ -14,6 +14,7 @@ use crate::host::Described;
 use crate::life::{Identity, Phase};
 use crate::nesting::{self, Node};
 use crate::spans::Span;
+use crate::spans::here::Thread;
 use crate::spans::value::{self, Value, Writer};
 
 /// The most errors beneath an error that are told.
@@ -118,15 +119,7 @@ impl Span {
     /// call.set_model("large-1").set_input_tokens(120).set_output_tokens(40);
     /// ```
     pub fn set_model(&self, model: impl Into<SmolStr>) -> &Self {
-        self.set(
-            || Value::text(model),
-            |held, model| {
-                if held.field(Field::RequestedModel).is_none() {
-                    held.set_field(Field::RequestedModel, Some(model.clone()));
-                }
-                held.set_field(Field::Model, Some(model));
-            },
-        )
+        self.set(|| Value::text(model), |held, model| drop(held.set_model(Thread, Some(model))))
     }
 
     /// Whether the token counts are known. Of a model call they are not, until one is set.
@@ -279,7 +272,7 @@ impl Span {
     }
 
     pub(crate) fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
-        self.node()?.life(|life| life.identity().map(tell)).flatten()
+        self.node()?.identity().map(tell)
     }
 
     /// The span as an entry of a context.

@@ -1,11 +1,7 @@
 //! A Rust program's redaction: a closure that sees every text before it reaches the journal.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::recorder::Recorder;
-
-/// What stands in the place of a text that the redaction could not decide.
-const FAILED: &str = "[redaction failed]";
+use crate::redaction::guarded;
 
 type Change = dyn Fn(&[&str], &str) -> Option<String> + Send + Sync;
 
@@ -19,12 +15,8 @@ impl Redaction {
         Self(Box::new(change))
     }
 
-    /// What to write in the place of `text`; `None` where it may be told. It fails closed: a closure that
-    /// panics hides the text, and is counted.
+    /// What to write in the place of `text`; `None` where it may be told.
     pub(crate) fn of(&self, recorder: &Recorder, path: &[&str], text: &str) -> Option<String> {
-        catch_unwind(AssertUnwindSafe(|| (self.0)(path, text))).unwrap_or_else(|_| {
-            recorder.fail_redaction();
-            Some(FAILED.to_owned())
-        })
+        guarded(recorder, || (self.0)(path, text)).unwrap_or_else(Some)
     }
 }

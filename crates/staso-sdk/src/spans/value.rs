@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
+use crate::exclusion::ThreadLock;
 use crate::host::{Described, Host, Object};
 use crate::nesting::Node;
 use crate::pen::Pen;
@@ -77,6 +78,8 @@ pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
 }
 
 impl Object for Value {
+    type Lock = ThreadLock;
+
     #[inline]
     fn address(&self) -> usize {
         match self {

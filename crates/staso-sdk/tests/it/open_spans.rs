@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use staso_sdk::record::{SpanContext, SpanHead, Surroundings};
+use staso_sdk::record::{Around, SpanContext, SpanHead, Surroundings};
 use staso_sdk::{Client, OpenToken, SpanKind, clock, ids};
 
 use crate::peer::{Peer, is_open, spans};
@@ -17,7 +17,7 @@ fn open(client: &Client, name: &str) -> OpenToken {
         name: name.into(),
         kind: SpanKind::Agent,
         start_ns: clock::wall_ns(),
-        surroundings: Surroundings::new(context, 1_000),
+        surroundings: Around::shared(Surroundings::new(context, 1_000)),
         input: Some(Arc::from(&b"{\"q\":1}"[..])),
     };
     client.open_span(head, clock::mono_ns())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use staso_sdk::record::Entry;
 use staso_sdk::{Client, Config, FailureKind, JournalChoice, Overrides};
 
 use crate::peer::{Answer, Peer, stored};
@@ -129,12 +130,12 @@ fn no_server_keeps_everything_and_exit_does_not_wait() {
         (5, Some(FailureKind::NetworkUnavailable))
     );
     let peer = Peer::start(true);
-    let refused = client.append(
+    let refused = client.append(&Entry::whole(
         staso_sdk::RecordKind::Span,
         &staso_sdk::ids::trace_id(),
         &staso_sdk::ids::span_id(),
         b"{}",
-    );
+    ));
     assert_eq!(refused.failure, Some(FailureKind::Shutdown));
     assert!(peer.requests().is_empty());
 }
@@ -155,12 +156,12 @@ fn without_a_journal_the_queue_is_bounded() {
     };
     let off = Client::start(Config::resolve(&overrides, &|_| None).unwrap());
     record_all(&off, 3);
-    let refused = off.append(
+    let refused = off.append(&Entry::whole(
         staso_sdk::RecordKind::Span,
         &staso_sdk::ids::trace_id(),
         &staso_sdk::ids::span_id(),
         b"{}",
-    );
+    ));
     assert_eq!((refused.failure, refused.retryable), (Some(FailureKind::QueueFull), true));
     let report = off.flush(SHORT);
     assert_eq!((report.pending, report.rejected, report.journalled), (3, 1, 0));
@@ -194,7 +195,7 @@ fn off_means_off() {
     config.enabled = false;
     let client = Client::start(config);
     let (trace, span) = (staso_sdk::ids::trace_id(), staso_sdk::ids::span_id());
-    let taken = client.append(staso_sdk::RecordKind::Span, &trace, &span, b"{}");
+    let taken = client.append(&Entry::whole(staso_sdk::RecordKind::Span, &trace, &span, b"{}"));
     assert_eq!(taken.failure, Some(FailureKind::Disabled));
     let report = client.shutdown(LONG);
     assert!(report.ok(false) && report.last_failure == Some(FailureKind::Disabled));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use staso_sdk::record::Entry;
 use staso_sdk::{Client, Config, JournalChoice, Overrides, RecordKind, TraceId, ids};
 
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -36,7 +37,8 @@ pub(crate) fn record(client: &Client, name: &str) -> TraceId {
         "process_id": client.process_id().to_uuid_text(),
     });
     let json = span.to_string();
-    let taken = client.append(RecordKind::Span, &trace_id, &span_id, json.as_bytes());
+    let taken =
+        client.append(&Entry::whole(RecordKind::Span, &trace_id, &span_id, json.as_bytes()));
     assert!(taken.accepted, "{taken:?}");
     trace_id
 }

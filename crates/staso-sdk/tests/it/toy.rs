@@ -11,7 +11,7 @@ use staso_sdk::nesting::{self, Context, Node};
 use staso_sdk::pen::Pen;
 use staso_sdk::{
     Annotation, Described, Enqueued, Field, Held, Host, Object, Place, Recorder, SpanKind,
-    SpanStatus, Template,
+    SpanStatus, Template, ThreadLock,
 };
 
 thread_local! {
@@ -43,6 +43,8 @@ impl Drop for Body {
 }
 
 impl Object for Obj {
+    type Lock = ThreadLock;
+
     fn address(&self) -> usize {
         Rc::as_ptr(&self.0).addr()
     }

@@ -87,7 +87,7 @@ fn an_empty_span_is_these_bytes() {
         r#""name":"empty","kind":"chain","status":"ok","#,
         r#""process_id":"00000000-0000-0000-0000-000000000000","#,
         r#""capture":{"request":"captured","system_prompt":"captured","tool_schema":"captured","#,
-        r#""tool_arguments":"captured","output":"captured"},"attributes":{}}"#,
+        r#""tool_arguments":"captured","output":"captured"}}"#,
     );
     assert_eq!(tape.texts(RecordKind::Span), [wanted]);
 }

@@ -1,6 +1,6 @@
 //! What is sent to servers of both ages.
 
-use staso_sdk::record::{stamp, write_dropped};
+use staso_sdk::record::{Entry, stamp, write_dropped};
 use staso_sdk::{CapturePolicy, ProcessId, RecordKind, SpanId, TraceId};
 
 use crate::peer::{Answer, Peer, spans};
@@ -24,7 +24,7 @@ fn every_record_says_who_sampled_and_what_was_captured() {
     let capture = CapturePolicy { tool_schema: false, ..CapturePolicy::ALL };
     let said = |rate| {
         let mut json = br#"{"start_ns":1"#.to_vec();
-        json.extend_from_slice(&stamp(ProcessId([7; 16]), rate, capture));
+        json.extend_from_slice(stamp(ProcessId([7; 16]), rate, capture).as_bytes());
         json.push(b'}');
         serde_json::from_slice::<serde_json::Value>(&json).unwrap()
     };
@@ -42,7 +42,7 @@ fn an_older_server_gets_what_it_knows() {
     let client = client(home.path(), Some(&peer.url));
     let trace = record(&client, "scored");
     let score = br#"{"id":"x","name":"quality","value":1,"data_type":"numeric"}"#;
-    client.append(RecordKind::Annotation, &trace, &SpanId::NIL, score);
+    client.append(&Entry::whole(RecordKind::Annotation, &trace, &SpanId::NIL, score));
     assert!(client.shutdown(LONG).ok(false));
     assert_eq!(peer.stored(), ["scored"]);
     let span = spans(&peer.batches()[0].body).remove(0);
@@ -61,7 +61,7 @@ fn a_modern_server_gets_scores_with_their_trace() {
     let (home, peer) = (tempfile::tempdir().unwrap(), Peer::start(true));
     let client = client(home.path(), Some(&peer.url));
     let score = br#"{"id":"x","name":"quality","value":1,"data_type":"numeric"}"#;
-    client.append(RecordKind::Annotation, &TraceId([3; 16]), &SpanId::NIL, score);
+    client.append(&Entry::whole(RecordKind::Annotation, &TraceId([3; 16]), &SpanId::NIL, score));
     assert!(client.flush(LONG).ok(false));
     let trace = &peer.batches()[0].body["traces"][0];
     assert_eq!(trace["annotations"][0]["name"], "quality");

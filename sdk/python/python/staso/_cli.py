@@ -11,6 +11,7 @@ _ADVICE = """\
 staso: the server's program is not installed here; this package only records.
 
 Get it in one of these ways, then run the same command again:
+  pip install "staso[server]"     from a package index, or from wheels of your own
   make build                      in a clone of the repository; put target/release on your PATH
   STASO_SERVER_BIN=/path/to/staso if you have it already
 """

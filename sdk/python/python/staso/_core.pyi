@@ -18,7 +18,6 @@ __all__ = [
     "current_entry",
     "current_ids",
     "current_span",
-    "fresh_uuid",
     "generate_agent_id",
     "span",
     "start_span",
@@ -30,6 +29,7 @@ __version__: str
 
 _Entry: TypeAlias = object
 _Remote: TypeAlias = tuple[str, str, bool]
+_Redaction: TypeAlias = tuple[Callable[[tuple[Any, ...], Any], Any] | None, list[str]]
 
 @final
 class Span:
@@ -86,7 +86,7 @@ class Span:
         name: str,
         *,
         value: float | str | bool,
-        data_type: str | AnnotationDataType | None = None,
+        data_type: str | AnnotationDataType = "numeric",
         comment: str | None = None,
     ) -> None:
         """Attach a score or label to this span's trace, scoped to this span."""
@@ -94,7 +94,7 @@ class Span:
     def set_status(self, status: str | SpanStatus, description: str | None = None) -> None:
         """Force the status: ok, error or timeout. The last explicit call wins."""
 
-    def record_exception(self, exc: BaseException) -> None:
+    def record_exception(self, exception: BaseException) -> None:
         """Mark the span as errored, and record type, message and stack of the exception."""
 
     def drop(self) -> None:
@@ -146,13 +146,12 @@ class Engine:
     def __new__(
         cls,
         options: dict[str, Any],
-        redact: Callable[[tuple[Any, ...], Any], Any] | None,
+        redact: _Redaction | None,
         remote: _Remote | None,
     ) -> Engine: ...
-    def flush(self, timeout: float) -> dict[str, Any]: ...
-    def shutdown(self, timeout: float, at_exit: bool) -> dict[str, Any]: ...
+    def flush(self, timeout: float, at_exit: bool | None) -> str: ...
     def stats(self) -> dict[str, int]: ...
-    def config(self) -> dict[str, Any]: ...
+    def config(self) -> str: ...
     def set_root_attributes(self, attributes: dict[str, Any]) -> None: ...
 
 @final
@@ -161,8 +160,9 @@ class Capture:
         cls,
         take: Callable[[str, str, bytes], None],
         start_ns: int | None,
-        redact: Callable[[tuple[Any, ...], Any], Any] | None,
+        redact: _Redaction | None,
     ) -> Capture: ...
+    def resume(self) -> None: ...
     def restore(self) -> None: ...
 
 def span(name: str, *, kind: str | SpanKind = "chain") -> Span:
@@ -175,21 +175,17 @@ def current_span() -> Span | None:
     """Give the innermost open span of this thread or task."""
 
 def annotate(
-    *,
     trace_id: str,
+    span_id: str | None,
     name: str,
     value: float | str | bool,
-    data_type: str | AnnotationDataType | None = None,
-    span_id: str | None = None,
-    comment: str | None = None,
-) -> None:
-    """Attach a score or label to a trace, or to one span of it."""
-
-def generate_agent_id(name: str) -> str:
+    data_type: str | AnnotationDataType,
+    comment: str | None,
+) -> None: ...
+def generate_agent_id(agent_name: str) -> str:
     """Give the stable id of an agent: the same name, the same id, everywhere."""
 
 def current_entry() -> _Entry | None: ...
 def swap_entry(entry: _Entry | None) -> _Entry | None: ...
 def current_ids() -> tuple[str, str, bool, list[str | None]] | None: ...
-def fresh_uuid() -> str: ...
 def take_messages() -> list[tuple[str, str]]: ...

@@ -5,19 +5,20 @@
     assert [span.name for span in recorded.spans] == ["search", "answer"]
 
 No journal, no network, and no ``init`` needed. One capture at a time; a client that was in force
-comes back afterwards.
+comes back afterwards. An ``init`` within the block makes a client that comes into force after it:
+until then the capture goes on.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._core import Capture
-from ._internal.redact import redaction
+from ._internal.redact import Redaction, redaction
 
 __all__ = ["Recorded", "RecordedSpan", "capture"]
 
@@ -67,9 +68,7 @@ class Recorded:
 
 
 @contextmanager
-def capture(
-    *, deterministic: bool = False, redact: Callable[[tuple[Any, ...], Any], Any] | None = None
-) -> Generator[Recorded]:
+def capture(*, deterministic: bool = False, redact: Redaction | None = None) -> Generator[Recorded]:
     """Record into memory; ``deterministic``: ids count up, each look at the clock takes 1 ms."""
     recorded = Recorded()
 
@@ -83,10 +82,22 @@ def capture(
             recorded.spans.append(_span(record))
 
     standing_in = Capture(take, _EPOCH_NS if deterministic else None, redaction(redact))
+    _captures.append(standing_in)
     try:
         yield recorded
     finally:
+        _captures.remove(standing_in)
         standing_in.restore()
+
+
+# The captures whose blocks have not ended, the innermost last.
+_captures: list[Capture] = []
+
+
+def resume_captures() -> None:
+    """Put the captures back into force, the innermost before the others; for ``init``."""
+    for capture in _captures:
+        capture.resume()
 
 
 def _span(record: dict[str, Any]) -> RecordedSpan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,7 @@ class Client:
 
     def __init__(self, engine: Engine, previous: DeliveryReport | None = None) -> None:
         self._engine = engine
-        settings = engine.config()
+        settings: dict[str, Any] = json.loads(engine.config())
         settings["capture_policy"] = CapturePolicy(*settings["capture_policy"])
         self.config = Config(**settings)
         self.provider = Provider()
@@ -81,11 +82,11 @@ class Client:
 
     def flush(self, timeout: float = 5.0) -> DeliveryReport:
         """Ship what was recorded before this call, for at most ``timeout`` seconds."""
-        return self._report(self._engine.flush(timeout))
+        return self._report(self._engine.flush(timeout, None))
 
     def shutdown(self, timeout: float = 5.0) -> DeliveryReport:
         """Flush, then record nothing more."""
-        return self._report(self._engine.shutdown(timeout, False))
+        return self._report(self._engine.flush(timeout, False))
 
     def stats(self) -> dict[str, int]:
         """Every counter since the start, refusals and evictions included."""
@@ -93,13 +94,13 @@ class Client:
         return self._engine.stats()
 
     def _shutdown_at_exit(self) -> None:
-        self._engine.shutdown(2.0, True)
+        self._engine.flush(2.0, True)
         relay_messages()
 
     @staticmethod
-    def _report(raw: dict[str, Any]) -> DeliveryReport:
+    def _report(raw: str) -> DeliveryReport:
         relay_messages()
-        return delivery_report(raw)
+        return delivery_report(json.loads(raw))
 
     def __repr__(self) -> str:
         where = self.config.base_url or "the local server"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._core import Scope, fresh_uuid
-from .text import text_of
+from .._core import Scope
+from .text import fresh_uuid, text_of
 
 TYPE_CHECKING = False  # `typing` is slower to import than this whole package
 if TYPE_CHECKING:

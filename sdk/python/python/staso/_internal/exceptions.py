@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
 from .text import clean
 
 _FRAMES = 100
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def describe_exception(exc: object, with_stack: bool) -> tuple[str, str, str | None]:
@@ -30,14 +32,27 @@ def describe_exception(exc: object, with_stack: bool) -> tuple[str, str, str | N
 
 def _stack(exc: BaseException) -> str | None:
     try:
-        return "".join(
-            traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-_FRAMES)
+        told = traceback.TracebackException(
+            type(exc), exc, exc.__traceback__, limit=-_FRAMES, compact=True
         )
+        _leave_out_ours(told)
+        return "".join(told.format())
     except Exception:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
         try:
             return "".join(traceback.format_tb(exc.__traceback__, limit=-_FRAMES))
         except Exception:  # noqa: BLE001 - then there is no stack to tell
             return None
+
+
+def _leave_out_ours(told: traceback.TracebackException) -> None:
+    """Leave out this package's frames, which are between a decorated function and its caller."""
+    left: list[traceback.TracebackException | None] = [told]
+    while left:
+        one = left.pop()
+        if one is not None:
+            kept = [frame for frame in one.stack if not frame.filename.startswith(_OURS)]
+            one.stack = traceback.StackSummary.from_list(kept)
+            left += [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
 
 
 def implied_status(exc: object) -> str:

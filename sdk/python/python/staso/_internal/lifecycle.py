@@ -72,14 +72,18 @@ def init(
     _client = None
     engine = Engine(options, check, _environment_parent())
     _client = client = Client(engine, previous)
+    if "staso.testing" in sys.modules:
+        # What a test captures, it captures until its block ends.
+        sys.modules["staso.testing"].resume_captures()
     _settle(client)
     return client
 
 
 def _is_default(name: str, value: Any) -> bool:
     """Whether the environment may still speak: it was not passed, or is a switch left on."""
-    switches = ("enabled", "capture_git", "propagate_threads")
-    return isinstance(value, _Int | _Float) or (name in switches and value is True)
+    if value is None or isinstance(value, _Int | _Float):
+        return True
+    return name in ("enabled", "capture_git", "propagate_threads") and value is True
 
 
 def _settle(client: Client) -> None:

@@ -111,10 +111,10 @@ class Span(_Block):
         self.status = _word(SpanStatus, "status", status)
         self.error_message = description
 
-    def record_exception(self, exc: BaseException) -> None:
+    def record_exception(self, exception: BaseException) -> None:
         """Mark the span as errored."""
         self._status = SpanStatus.ERROR
-        del exc
+        del exception
 
     def annotate(self, name: str, **_: Any) -> None:
         """Drop the annotation."""
@@ -163,24 +163,21 @@ class Engine:
     def __init__(self, options: dict[str, Any], redact: Any, remote: Any) -> None:
         del options, redact, remote
 
-    def flush(self, timeout: float) -> dict[str, Any]:
+    def flush(self, timeout: float, at_exit: bool | None) -> str:
         """Report that nothing is recorded."""
-        del timeout
-        counts = dict.fromkeys(("accepted", "delivered", "failed", "pending"), 0)
-        return {**counts, "last_failure": "disabled", "last_rejection": None, "is_local": True}
-
-    def shutdown(self, timeout: float, at_exit: bool) -> dict[str, Any]:
-        """Report that nothing is recorded."""
-        del at_exit
-        return self.flush(timeout)
+        del timeout, at_exit
+        return (
+            '{"accepted": 0, "delivered": 0, "failed": 0, "pending": 0,'
+            ' "last_failure": "disabled", "last_rejection": null, "is_local": true}'
+        )
 
     def stats(self) -> dict[str, int]:
         """Count nothing."""
         return {}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> str:
         """Give the defaults, switched off."""
-        return {"enabled": False, "capture_policy": (True,) * 5}
+        return '{"enabled": false, "capture_policy": [true, true, true, true, true]}'
 
     def set_root_attributes(self, attributes: dict[str, Any]) -> None:
         """Forget them."""
@@ -191,6 +188,9 @@ class Capture:
 
     def __init__(self, *_: Any) -> None:
         return
+
+    def resume(self) -> None:
+        """Come back into no force."""
 
     def restore(self) -> None:
         """Put nothing back."""
@@ -204,22 +204,24 @@ def span(name: str, *, kind: str | SpanKind = SpanKind.CHAIN) -> Span:
 start_span = span
 
 
-def annotate(**_: Any) -> None:
+def annotate(*_: Any) -> None:
     """Drop the annotation."""
 
 
-def generate_agent_id(name: str) -> str:
+def generate_agent_id(agent_name: str) -> str:
     """Give the stable id of an agent: the same name, the same id, everywhere."""
+    import importlib
     import uuid
 
-    return str(uuid.uuid5(uuid.UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890"), name))
-
-
-def fresh_uuid() -> str:
-    """Give a random id."""
-    import uuid
-
-    return str(uuid.uuid4())
+    namespace = uuid.UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
+    try:
+        # `uuid.uuid5` takes it from `hashlib`, which looks for modules that a sub-interpreter is
+        # refused. CPython 3.12.1 does not survive that, nor a first call by keywords.
+        sha1 = importlib.import_module("_sha1").sha1
+    except ImportError:
+        return str(uuid.uuid5(namespace, agent_name))
+    digest: bytes = sha1(namespace.bytes + agent_name.encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def current_span() -> None:
