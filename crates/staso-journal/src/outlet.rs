@@ -24,6 +24,8 @@ pub(crate) struct Outlet {
     path: PathBuf,
     file: File,
     progress: Progress,
+    /// What the file says of that: it is behind where it cannot be written.
+    stored: Progress,
 }
 
 /// A run of records found in a file.
@@ -44,7 +46,7 @@ impl Outlet {
         let front = read_at(&file, 0, HEADER_MAX).map_err(JournalError::io(path))?;
         let Some(header) = SegmentHeader::decode(&front) else { return Ok(None) };
         let progress = Progress::decode(&front);
-        Ok(Some(Self { header, path: path.to_owned(), file, progress }))
+        Ok(Some(Self { header, path: path.to_owned(), file, progress, stored: progress }))
     }
 
     pub(crate) fn header(&self) -> &SegmentHeader {
@@ -71,7 +73,8 @@ impl Outlet {
         }
         let run = self.read_run(self.start(), end, limits, None)?;
         let Some(batch) = self.batch(run) else { return Ok(None) };
-        self.store(self.progress.acknowledged, Some((batch.first, batch.last)))?;
+        // Where it cannot be written, the acknowledgement says so.
+        let _ = self.store(self.progress.acknowledged, Some((batch.first, batch.last)));
         Ok(Some(batch))
     }
 
@@ -80,7 +83,8 @@ impl Outlet {
         self.read_run(first, end, unlimited, Some(last))
     }
 
-    /// Everything up to the end of this batch is delivered, or given up.
+    /// Everything up to the end of this batch is delivered, or given up. An error says that only this process
+    /// knows.
     pub(crate) fn acknowledge(&mut self, batch: &Batch) -> Result<(), JournalError> {
         if batch.segment_id() != self.header.segment_id {
             return Ok(());
@@ -88,7 +92,7 @@ impl Outlet {
         self.store(self.progress.acknowledged.max(batch.end), None)
     }
 
-    /// The batch will be cut anew, smaller.
+    /// The batch will be cut anew, smaller. An error is as in [`Outlet::acknowledge`].
     pub(crate) fn abandon(&mut self) -> Result<(), JournalError> {
         self.store(self.progress.acknowledged, None)
     }
@@ -124,14 +128,18 @@ impl Outlet {
             .then(|| Batch::new(origin, run.records, (run.first, run.last, run.end)))
     }
 
+    /// Keeps the progress, in memory whatever becomes of the file: a disk that takes nothing must not stop what only
+    /// has to be read. Whoever recovers the file then sends some of it again, which a server knows by its ids.
     fn store(
         &mut self,
         acknowledged: u64,
         in_flight: Option<(u64, u64)>,
     ) -> Result<(), JournalError> {
-        let (next, at, slot) = self.progress.advance(acknowledged, in_flight);
-        write_all_at(&self.file, &slot, at).map_err(JournalError::io(&self.path))?;
+        // The slot that was written last stays until another is: a failed write may have torn this one.
+        let (next, at, slot) = self.stored.advance(acknowledged, in_flight);
         self.progress = next;
+        write_all_at(&self.file, &slot, at).map_err(JournalError::io(&self.path))?;
+        self.stored = next;
         Ok(())
     }
 
