@@ -139,6 +139,59 @@ assert report.ok and report.delivered == 401, report
 """
 
 
+# Reading a value runs the program's code, which may wait as any other does; meanwhile others take turns.
+WAITING_VALUES = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from gevent.event import Event
+
+{record}
+recorded = Event()
+waiting = 0
+
+class Slow:
+    def __repr__(self):
+        global waiting
+        with st.span("inside the reading of a value"):
+            waiting += 1
+            recorded.wait(60)
+        return "slow"
+
+st.init(flush_interval=0.01)
+
+def slow(n):
+    with st.span(f"slow {{n}}") as s:
+        s.input = Slow()
+
+def quick():
+    wait_until("a value to be read", lambda: waiting)
+    for n in range(100):
+        with st.span(f"quick {{n}}") as s:
+            s.input = {{"n": [n, "plain", Slow]}}
+            with st.span(f"inner {{n}}"):
+                gevent.sleep(0)
+    recorded.set()
+
+gevent.joinall([*(gevent.spawn(slow, n) for n in range(3)), gevent.spawn(quick)], raise_error=True)
+report = st.flush(60)
+assert report.ok and report.delivered == 203, report
+"""
+
+
+@pytest.mark.spec("4.tasks", "5.user-calls")
+def test_a_greenlet_that_waits_inside_a_value_silences_no_other(server: Server, home: Path) -> None:
+    run_program(WAITING_VALUES.format(record=RECORD), home)
+    wait_for_empty_journal(home)
+    found = parents(server)
+    assert {found[f"inner {n}"] for n in range(100)} == {f"quick {n}" for n in range(100)}
+    assert all(found[f"inner {n}"] == f"quick {n}" for n in range(100))
+    # What a value's own code does while we read it is not recorded: it would read it again.
+    assert "inside the reading of a value" not in found
+    slow = [span for span in server.spans() if span["name"].startswith("slow")]
+    assert [span["input"]["text"] for span in slow] == ["slow"] * 3
+
+
 @pytest.mark.spec("4.tasks")
 def test_greenlets_of_a_patched_program(server: Server, home: Path) -> None:
     run_program(GREENLETS.format(record=RECORD), home)

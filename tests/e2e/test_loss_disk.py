@@ -156,16 +156,47 @@ def limited(limit_bytes: int) -> str:
     return ON_REQUEST.replace("st.init(", limit + "st.init(")
 
 
+# What the system does to a program that writes beyond the limit, which Python keeps away from its own.
+ENDED_BY_THE_SIGNAL = "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+
+
 @pytest.mark.spec("5.journal-mapped")
+@pytest.mark.parametrize("before", ["", ENDED_BY_THE_SIGNAL], ids=["refused", "ended by a signal"])
 @pytest.mark.parametrize("limit_bytes", [0, 4096, 600_000])
-def test_files_that_cannot_grow(server: Server, home: Path, limit_bytes: int) -> None:
+def test_files_that_cannot_grow(server: Server, home: Path, limit_bytes: int, before: str) -> None:
     """Not at all, not beyond a segment's first blocks, not beyond some of its room."""
-    with start_program(limited(limit_bytes), home) as program:
+    with start_program(limited(limit_bytes).replace("st.init(", before + "st.init("), home) as program:
         for _ in range(4):
             ask(program, 750)
         assert end(program) == ["True", "3000", "0"]
     wait_for_empty_journal(home)
     assert_stored(server, 3000)
+
+
+NO_FILE_MAY_BE_WRITTEN = """
+import resource
+st.init(flush_interval=60, batch_size=100)
+record(0, 3000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+report = st.flush(60)
+assert report.ok and report.delivered == 3000, report
+record(3000, 1000)
+report = st.flush(60)
+assert report.ok and report.delivered == 1000, report
+print(st.get_client().stats()["requests"])
+"""
+
+
+@pytest.mark.spec("5.journal-mapped", "5.never-raises")
+def test_a_journal_that_may_not_be_written_any_more_is_still_shipped(server: Server, home: Path) -> None:
+    """How far it was delivered cannot be noted, which is said once; nothing waits for that or is sent twice."""
+    source = RECORD + ENDED_BY_THE_SIGNAL + NO_FILE_MAY_BE_WRITTEN
+    with start_program(source, home, env={"STASO_BASE_URL": server.url}) as program:
+        out, said = program.communicate(timeout=120)
+    assert program.returncode == 0, said
+    assert said.count("cannot note how far") == 1, said
+    assert int(out) < 60, "a batch is sent once"
+    assert_stored(server, 4000)
 
 
 @pytest.mark.spec("5.journal-survives")
@@ -232,6 +263,61 @@ def test_a_read_only_state_directory(server: Server, read_only: Path) -> None:
     assert said.count("memory only") == 1, said
     assert list(read_only.iterdir()) == []
     assert_stored(server, 3000)
+
+
+TELLING_ALL = "import logging\nlogging.basicConfig(level=logging.INFO)\n"
+
+
+@pytest.fixture
+def barred(tmp_path: Path) -> Path:
+    """A state directory that cannot be made while a file bears the name of the one above it."""
+    bar = tmp_path / "bar"
+    bar.write_text("in the way")
+    return bar / "home"
+
+
+@pytest.mark.spec("5.journal-memory", "5.journal-survives")
+def test_a_directory_that_can_be_made_later(barred: Path) -> None:
+    """The journal is taken up, keeps what memory held, and says so once: a kill loses nothing of it."""
+    with start_program(TELLING_ALL + ON_REQUEST, barred) as program:
+        for _ in range(3):
+            assert ask(program, 100)[0] == "0"
+        barred.parent.unlink()
+        wait_until("the journal to be taken up", lambda: ask(program, 10)[0] == "1")
+
+        def everything() -> int:
+            *_, pending, recorded = ask(program, 1)
+            return int(recorded) if pending == recorded else 0
+
+        recorded = wait_until("the journal to have everything", everything)
+        program.kill()
+        assert program.stderr is not None
+        said = program.stderr.read()
+    assert (said.count("memory only"), said.count("survive this process again")) == (1, 1), said
+    server = Server(barred)
+    try:
+        server.start()
+        wait_for_empty_journal(barred)
+        assert_stored(server, recorded)
+    finally:
+        server.kill()
+
+
+@pytest.mark.spec("5.journal-memory", "3.report-ok")
+def test_a_flush_counts_once_what_went_from_memory_to_the_journal(server: Server, barred: Path) -> None:
+    """Its server was away: some was being sent from memory when the directory could be made."""
+    with fault_proxy(server) as proxy:
+        proxy.down()
+        with start_program(ON_REQUEST, barred, env=named(proxy)) as program:
+            wait_until(
+                "memory to be sent from", lambda: ask(program, 100)[0] == "0" and int(ask(program, 600)[3]) > 2000
+            )
+            barred.parent.unlink()
+            wait_until("the journal to be taken up", lambda: ask(program, 10)[0] == "1")
+            recorded = ask(program, 500)[3]
+            proxy.up()
+            assert end(program) == ["True", recorded, "0"]
+    assert_stored(server, int(recorded))
 
 
 @pytest.mark.spec("3.queue", "5.journal-memory", "3.report-ok")

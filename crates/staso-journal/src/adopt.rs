@@ -92,7 +92,8 @@ impl Adopted {
     /// Remembers that this batch is delivered.
     ///
     /// # Errors
-    /// [`JournalError::Io`]; the batch may then be seen again, with the same key.
+    /// [`JournalError::DiskFull`] or [`JournalError::Io`] where the file does not say so: this process goes on
+    /// behind the batch, but another may see it again.
     pub fn acknowledge(&mut self, batch: &Batch) -> Result<(), JournalError> {
         self.outlet.acknowledge(batch)
     }
@@ -100,7 +101,7 @@ impl Adopted {
     /// Forgets how the current batch was cut, so that the next one follows other limits.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// As [`Adopted::acknowledge`].
     pub fn abandon(&mut self) -> Result<(), JournalError> {
         self.outlet.abandon()
     }

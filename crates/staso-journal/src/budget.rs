@@ -12,7 +12,7 @@ use crate::home::{create_private_dir, private_options};
 use crate::lock::Lock;
 use crate::outlet::{Outlet, delete};
 use crate::segment::Live;
-use crate::storage::disk_bytes;
+use crate::storage::{disk_bytes, within_limit};
 
 /// Batches that a server refused for good, kept for a person to look at.
 pub(crate) const REJECTED: &str = "rejected";
@@ -103,6 +103,7 @@ pub fn set_aside(
 
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
     use std::io::Write;
+    within_limit(bytes.len() as u64).map_err(JournalError::io(path))?;
     let mut options = private_options();
     let file = options.write(true).create(true).truncate(true).open(path);
     file.and_then(|mut file| file.write_all(bytes)).map_err(JournalError::io(path))

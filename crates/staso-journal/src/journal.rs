@@ -368,7 +368,8 @@ impl Journal {
     /// The batch is delivered.
     ///
     /// # Errors
-    /// [`JournalError::Io`]; the batch may then be sent again, with the same key.
+    /// [`JournalError::DiskFull`] or [`JournalError::Io`] where the file does not say so: this process goes on
+    /// behind the batch, but another that recovers the file sends it again.
     pub fn acknowledge(&self, batch: &Batch) -> Result<(), JournalError> {
         self.settle(batch, &self.delivered)
     }
@@ -376,7 +377,7 @@ impl Journal {
     /// The batch is refused for good; see [`set_aside`](crate::set_aside).
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// As [`Journal::acknowledge`].
     pub fn give_up(&self, batch: &Batch) -> Result<(), JournalError> {
         self.settle(batch, &self.given_up)
     }
@@ -387,7 +388,7 @@ impl Journal {
         if reader.header().segment_id != batch.segment_id() {
             return Ok(());
         }
-        reader.acknowledge(batch)?;
+        let written = reader.acknowledge(batch);
         let count = batch.records.len() as u64;
         // What was evicted while it was being sent is counted once, as evicted.
         if !live.is_evicted.load(Ordering::Acquire) {
@@ -398,13 +399,13 @@ impl Journal {
             self.announced_gone.fetch_add(announced, Ordering::AcqRel);
             counter.fetch_add(count, Ordering::AcqRel);
         }
-        Ok(())
+        written
     }
 
     /// Forgets how the batch in flight was cut, so that the next one follows other limits.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// As [`Journal::acknowledge`].
     pub fn abandon(&self) -> Result<(), JournalError> {
         match lock(&self.outlet).as_mut() {
             Some((_, reader)) => reader.abandon(),

@@ -31,6 +31,8 @@ pub(crate) struct Outlet {
     path: PathBuf,
     file: File,
     progress: Progress,
+    /// What the file says of that: it is behind where it cannot be written.
+    stored: Progress,
     /// What was read last and reaches beyond the batch it was read for.
     kept: Option<Window>,
 }
@@ -62,7 +64,8 @@ impl Outlet {
         let Some(header) = SegmentHeader::decode(&front) else { return Ok(None) };
         let progress = Progress::decode(&front);
         let origin = Arc::new(Origin::new(header.segment_id, &header.destination, &header.stamp));
-        Ok(Some(Self { header, origin, path: path.to_owned(), file, progress, kept: None }))
+        let (path, stored) = (path.to_owned(), progress);
+        Ok(Some(Self { header, origin, path, file, progress, stored, kept: None }))
     }
 
     pub(crate) fn header(&self) -> &SegmentHeader {
@@ -91,7 +94,8 @@ impl Outlet {
         }
         let run = self.read_run(self.start(), end, limits, None)?;
         let Some(batch) = self.batch(run) else { return Ok(None) };
-        self.store(self.progress.acknowledged, Some((batch.first, batch.last)))?;
+        // Where it cannot be written, the acknowledgement says so.
+        let _ = self.store(self.progress.acknowledged, Some((batch.first, batch.last)));
         Ok(Some(batch))
     }
 
@@ -100,7 +104,8 @@ impl Outlet {
         self.read_run(first, end, unlimited, Some(last))
     }
 
-    /// Everything up to the end of this batch is delivered, or given up.
+    /// Everything up to the end of this batch is delivered, or given up. An error says that only this process
+    /// knows.
     pub(crate) fn acknowledge(&mut self, batch: &Batch) -> Result<(), JournalError> {
         if batch.segment_id() != self.header.segment_id {
             return Ok(());
@@ -108,7 +113,7 @@ impl Outlet {
         self.store(self.progress.acknowledged.max(batch.end), None)
     }
 
-    /// The batch will be cut anew, smaller.
+    /// The batch will be cut anew, smaller. An error is as in [`Outlet::acknowledge`].
     pub(crate) fn abandon(&mut self) -> Result<(), JournalError> {
         self.store(self.progress.acknowledged, None)
     }
@@ -143,14 +148,18 @@ impl Outlet {
         })
     }
 
+    /// Keeps the progress, in memory whatever becomes of the file: a disk that takes nothing must not stop what only
+    /// has to be read. Whoever recovers the file then sends some of it again, which a server knows by its ids.
     fn store(
         &mut self,
         acknowledged: u64,
         in_flight: Option<(u64, u64)>,
     ) -> Result<(), JournalError> {
-        let (next, at, slot) = self.progress.advance(acknowledged, in_flight);
-        write_all_at(&self.file, &slot, at).map_err(JournalError::io(&self.path))?;
+        // The slot that was written last stays until another is: a failed write may have torn this one.
+        let (next, at, slot) = self.stored.advance(acknowledged, in_flight);
         self.progress = next;
+        write_all_at(&self.file, &slot, at).map_err(JournalError::io(&self.path))?;
+        self.stored = next;
         Ok(())
     }
 

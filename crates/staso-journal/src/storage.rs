@@ -251,7 +251,27 @@ fn read_some_at(file: &File, bytes: &mut Vec<u8>, length: usize, offset: u64) ->
 
 #[cfg(unix)]
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    within_limit(offset + bytes.len() as u64)?;
     file.write_all_at(bytes, offset)
+}
+
+/// Refuses what would make a file larger than this program's files may be. The system would refuse it too, but with
+/// a signal (`SIGXFSZ`) that ends every program which does not expect one.
+#[cfg(unix)]
+pub(crate) fn within_limit(end: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain system call that fills in what it is given.
+    let is_known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if is_known && end > limit.rlim_cur {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
+}
+
+/// Nothing limits the size of files by a signal here.
+#[cfg(not(unix))]
+pub(crate) fn within_limit(_: u64) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(windows)]
@@ -307,6 +327,7 @@ fn write_zeros(file: &File, mut from: u64, mut length: u64) -> io::Result<()> {
 /// Allocates blocks. `false` where the file system cannot promise any.
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, offset: u64, length: u64) -> io::Result<bool> {
+    within_limit(offset + length)?;
     let (offset, length) = (
         libc::off_t::try_from(offset).map_err(io::Error::other)?,
         libc::off_t::try_from(length).map_err(io::Error::other)?,

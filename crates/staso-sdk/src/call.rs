@@ -4,10 +4,12 @@
 //! have strands that take turns on one thread (greenlets): only inside a call can another one run, and
 //! what that one does is not part of our writing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::pen::is_writing;
 
 /// How many calls into the program are under way, on all threads, and whether new ones may begin.
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -64,6 +66,29 @@ impl Drop for Call {
 }
 
 thread_local! {
+    /// What is to reach the program once this thread's record is written.
+    static OWED: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Lets `deliver` run on this thread once the record being written is done, or now where there is none: an
+/// interrupt that fell into a call reaches the program after all.
+#[cold]
+pub fn after_writing(deliver: fn()) {
+    OWED.set(Some(deliver));
+    if !is_writing() {
+        deliver_owed();
+    }
+}
+
+/// Delivers what this thread owes.
+#[inline]
+pub(crate) fn deliver_owed() {
+    if OWED.get().is_some() {
+        OWED.take().inspect(|deliver| deliver());
+    }
+}
+
+thread_local! {
     /// The strands of this thread that are inside a [`Call`].
     static CALLING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
@@ -91,12 +116,25 @@ pub(crate) fn is_ours() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
-    use crate::pen::{Limits, Pen, is_writing};
+    use crate::pen::{Limits, Pen};
 
     const LIMITS: Limits = Limits { value_bytes: 64, span_bytes: 1024 };
+
+    #[test]
+    fn an_interrupt_waits_for_the_end_of_the_record() {
+        thread_local! { static DELIVERED: Cell<u32> = const { Cell::new(0) } }
+        let deliver = || DELIVERED.set(DELIVERED.get() + 1);
+        let pen = Pen::new(LIMITS);
+        after_writing(deliver);
+        assert_eq!(DELIVERED.get(), 0, "a record is being written");
+        drop(pen);
+        assert_eq!(DELIVERED.get(), 1);
+        drop(Pen::new(LIMITS));
+        assert_eq!(DELIVERED.get(), 1, "it was owed once");
+        after_writing(deliver);
+        assert_eq!(DELIVERED.get(), 2, "nothing is being written");
+    }
 
     #[test]
     fn only_the_strand_that_writes_is_writing() {

@@ -4,16 +4,17 @@
 //! any of its locks may have been held when the process was copied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use staso_journal::{Batch, Journal, JournalError, JournalOptions, Mode, RecordKind, Stamp};
+use staso_journal::{Batch, Journal, JournalError, Mode, RecordKind, Stamp};
 use staso_model::ProcessId;
 
 use crate::clock;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::destination::Destination;
+use crate::late::say_memory_only;
 use crate::log::SaidOnce;
 use crate::open::OpenSpans;
 use crate::queue::Queue;
@@ -29,7 +30,8 @@ pub(crate) struct Engine {
     /// What the spans of this client have in common.
     pub(crate) stamp: Stamp,
     pub(crate) destination: staso_journal::Destination,
-    pub(crate) journal: Option<Journal>,
+    /// Once its directory could be made.
+    pub(crate) journal: OnceLock<Journal>,
     pub(crate) queue: Queue,
     pub(crate) open: OpenSpans,
     pub(crate) counters: Counters,
@@ -70,6 +72,8 @@ struct Progress {
 struct Goal {
     journalled: u64,
     queued: u64,
+    /// How many records had gone from memory into the journal by then.
+    moved: u64,
 }
 
 impl Goal {
@@ -78,6 +82,7 @@ impl Goal {
         other.map_or(self, |other| Self {
             journalled: self.journalled.min(other.journalled),
             queued: self.queued.min(other.queued),
+            moved: self.moved,
         })
     }
 }
@@ -90,9 +95,7 @@ impl Engine {
         let said = SaidOnce::default();
         let process = crate::record::stamp(process_id, config.sample_rate, config.capture);
         let stamp = Stamp { process, home: home.to_owned() };
-        let journal = open_journal(&config, &destination, process_id, &said)
-            .map(|journal| journal.with_stamp(&stamp));
-        Self {
+        let engine = Self {
             stamp,
             queue: Queue::new(config.max_queue_size),
             wake: Wake::new(config.batch_size as u64),
@@ -100,20 +103,28 @@ impl Engine {
             process_id,
             generation: crate::fork::process_generation(),
             destination,
-            journal,
+            journal: OnceLock::new(),
             open: OpenSpans::new(),
             counters: Counters::default(),
             said,
             journal_rests_until_ns: AtomicU64::new(0),
             progress: Mutex::default(),
             progressed: Condvar::new(),
-        }
+        };
+        engine.open_journal();
+        engine
+    }
+
+    /// The journal, where there is one.
+    #[inline]
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.journal.get()
     }
 
     /// Takes one record. Provisional ones are the engine's own and are not counted as accepted.
     #[inline]
     pub(crate) fn record(self: &Arc<Self>, entry: &Entry<'_>) -> Enqueued {
-        let kept = match self.journal.as_ref().filter(|_| !self.is_journal_resting()) {
+        let kept = match self.journal().filter(|_| !self.is_journal_resting()) {
             Some(journal) => self.append(journal, entry),
             None => self.queue(entry),
         };
@@ -177,14 +188,14 @@ impl Engine {
 
     /// Whether the journal has failed and is not to be tried again yet.
     #[inline]
-    fn is_journal_resting(&self) -> bool {
+    pub(crate) fn is_journal_resting(&self) -> bool {
         let until = self.journal_rests_until_ns.load(Ordering::Relaxed);
         until != 0 && clock::mono_ns() < until
     }
 
     /// The file system refused: trying at each span would make all of them slow.
     #[cold]
-    fn rest_journal(&self) {
+    pub(crate) fn rest_journal(&self) {
         let until = clock::mono_ns().saturating_add(JOURNAL_REST_NS);
         self.journal_rests_until_ns.store(until, Ordering::Relaxed);
     }
@@ -211,7 +222,7 @@ impl Engine {
 
     /// Makes what no server has survive the machine, too. What one has acknowledged is durable there.
     fn sync_what_is_left(&self) {
-        if let Some(journal) = self.journal.as_ref().filter(|journal| journal.stats().left() > 0)
+        if let Some(journal) = self.journal().filter(|journal| journal.stats().left() > 0)
             && let Err(error) = journal.sync()
         {
             self.said.warn("sync", &format!("the journal could not be synced: {error}"));
@@ -219,7 +230,7 @@ impl Engine {
     }
 
     fn wait_until_settled(self: &Arc<Self>, deadline: Option<Instant>, is_exit: bool) -> bool {
-        let goal = self.goal();
+        let mut goal = self.goal();
         if self.is_settled(goal) || self.progress().is_stopped {
             return true;
         }
@@ -227,6 +238,9 @@ impl Engine {
         let asked = self.wake.ask_flush();
         let mut progress = self.progress();
         loop {
+            if self.queue.counts().moved != goal.moved {
+                goal = self.goal();
+            }
             let has_ended =
                 progress.answered >= asked && (progress.end != RoundEnd::Waiting || is_exit);
             if has_ended || progress.is_stopped || self.is_settled(goal) {
@@ -269,19 +283,21 @@ impl Engine {
 
     /// Frees the journal for others.
     pub(crate) fn let_go(&self) {
-        if let Some(journal) = &self.journal {
+        if let Some(journal) = self.journal() {
             journal.let_go();
         }
     }
 
     fn goal(&self) -> Goal {
-        let journalled = self.journal.as_ref().map_or(0, |journal| journal.stats().appended);
-        Goal { journalled, queued: self.queue.level().1 }
+        let journalled = self.journal().map_or(0, |journal| journal.stats().appended);
+        let counts = self.queue.counts();
+        Goal { journalled, queued: counts.pushed, moved: counts.moved }
     }
 
     fn is_settled(&self, goal: Goal) -> bool {
-        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
-        stats.appended - stats.left() >= goal.journalled && self.queue.settled() >= goal.queued
+        let stats = self.journal().map(Journal::stats).unwrap_or_default();
+        stats.appended - stats.left() >= goal.journalled
+            && self.queue.counts().settled >= goal.queued
     }
 
     pub(crate) fn finish_round(&self, asked: u64, end: RoundEnd) {
@@ -312,28 +328,29 @@ impl Engine {
 
     /// Settles one of this process's own batches and counts it.
     pub(crate) fn settle(&self, batch: &Batch, is_delivered: bool) -> Result<(), JournalError> {
+        let mut written = Ok(());
         if self.queue.is_origin_of(batch) {
             self.queue.settle(batch);
-        } else if let Some(journal) = &self.journal {
-            match is_delivered {
-                true => journal.acknowledge(batch)?,
-                false => journal.give_up(batch)?,
-            }
+        } else if let Some(journal) = self.journal() {
+            written = match is_delivered {
+                true => journal.acknowledge(batch),
+                false => journal.give_up(batch),
+            };
         }
         let count =
             batch.records.iter().filter(|record| record.kind != RecordKind::Provisional).count();
         let counter = if is_delivered { &self.counters.delivered } else { &self.counters.given_up };
         counter.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(())
+        written
     }
 
     pub(crate) fn report(&self, timed_out: bool) -> DeliveryReport {
         if !self.config.enabled {
             return DeliveryReport::disabled();
         }
-        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
+        let stats = self.journal().map(Journal::stats).unwrap_or_default();
         let mut report = self.counters.report(self.accepted(), stats.evicted);
-        report.pending = self.queue.level().0;
+        report.pending = self.queue.counts().waiting;
         report.journalled = stats.ended_left();
         report.timed_out = timed_out;
         report
@@ -341,20 +358,23 @@ impl Engine {
 
     /// How many records were taken, the engine's own announcements left out.
     fn accepted(&self) -> u64 {
-        let stats = self.journal.as_ref().map(Journal::stats).unwrap_or_default();
-        load(&self.counters.queued) + stats.appended.saturating_sub(stats.announced)
+        // What goes from memory into the journal is counted once.
+        self.queue.hold(|moved_ended| {
+            let stats = self.journal().map(Journal::stats).unwrap_or_default();
+            let journalled = stats.appended.saturating_sub(stats.announced);
+            (load(&self.counters.queued) + journalled).saturating_sub(moved_ended)
+        })
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         self.counters.list(&mut stats);
         stats.0.insert("accepted", self.accepted());
-        let (waiting, _) = self.queue.level();
-        stats.0.insert("memory_pending", waiting);
+        stats.0.insert("memory_pending", self.queue.counts().waiting);
         stats.0.insert("open_spans", self.open.count() as u64);
-        let is_usable = self.journal.is_some() && !self.is_journal_resting();
+        let is_usable = self.journal().is_some() && !self.is_journal_resting();
         stats.0.insert("journal_usable", u64::from(is_usable));
-        if let Some(journal) = &self.journal {
+        if let Some(journal) = self.journal() {
             let found = journal.stats();
             stats.0.insert("journal_mapped", u64::from(found.is_mapped));
             stats.0.insert("journal_bytes", found.bytes);
@@ -366,49 +386,8 @@ impl Engine {
     }
 }
 
-fn open_journal(
-    config: &Config,
-    destination: &staso_journal::Destination,
-    process_id: ProcessId,
-    said: &SaidOnce,
-) -> Option<Journal> {
-    let home = config.home.as_ref().filter(|_| config.journal && config.enabled)?;
-    let opened = home
-        .create()
-        .map_err(|source| JournalError::Io { path: home.path().to_owned(), source })
-        .and_then(|()| {
-            let options = JournalOptions {
-                call_records: config.batch_size as u64 * BATCHES,
-                call_bytes: BATCH_BYTES,
-                ..JournalOptions::default()
-            };
-            Journal::open(home.journal_dir(), destination.clone(), process_id, options)
-        });
-    opened.map_err(|error| say_memory_only(said, &error)).ok()
-}
-
-/// A batch's worth of records would wake the worker too often where they come fast: each waking costs the
-/// recording thread a system call. What comes slowly is seen to after an interval.
-const BATCHES: u64 = 10;
-
 /// How long a journal that could not be written to is left alone, nanoseconds.
 const JOURNAL_REST_NS: u64 = 1_000_000_000;
-
-fn say_memory_only(said: &SaidOnce, error: &JournalError) {
-    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})"));
-    let remedy = match error {
-        JournalError::DiskFull => "make room on it".to_owned(),
-        _ => format!("set {} to a directory this user may write to", crate::env::HOME),
-    };
-    said.warn(
-        "no journal",
-        &format!(
-            "{error}{}: spans are kept in memory only and do not survive this process. To end \
-             this, {remedy}.",
-            cause.unwrap_or_default(),
-        ),
-    );
-}
 
 /// What segments of this client say about where they go.
 fn journal_destination(config: &Config) -> staso_journal::Destination {

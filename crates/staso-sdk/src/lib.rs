@@ -23,6 +23,7 @@ mod held;
 mod host;
 pub mod ids;
 pub mod json;
+mod late;
 mod life;
 mod loaded;
 mod log;

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
-pub use crate::call::{Call, tell_strands_apart};
+pub use crate::call::{Call, after_writing, tell_strands_apart};
 use crate::recorder::Recorder;
 use crate::redaction::{self, Ruled, Rules};
 use crate::{call, json};
@@ -47,8 +47,10 @@ pub struct Pen {
     calls_left: u32,
     /// Texts of this many bytes or more are not simply copied: they are cut, or pass the rules.
     odd_bytes: usize,
-    /// Nor are whole numbers beyond this.
+    /// Nor are whole numbers of this size or more.
     odd_number: u64,
+    /// Nor are containers simply opened this deep: they are refused, or pass the rules.
+    odd_depth: usize,
     ruled: Option<Ruled>,
 }
 
@@ -107,13 +109,13 @@ impl Pen {
         IN_USE.set(IN_USE.get() + 1);
         let Kept { out, above } = Kept::take().unwrap_or_default();
         let odd_bytes = limits.value_bytes.saturating_add(1);
-        let (calls_left, odd_number) = (CALLS_PER_SPAN, u64::MAX);
-        Self { out, limits, above, calls_left, odd_bytes, odd_number, ruled: None }
+        let (calls_left, odd_number, odd_depth) = (CALLS_PER_SPAN, u64::MAX, DEPTH_LIMIT);
+        Self { out, limits, above, calls_left, odd_bytes, odd_number, odd_depth, ruled: None }
     }
 
     /// Lets everything pass these rules; what they could not decide is counted by `recorder`.
     pub fn apply(&mut self, rules: &'static Rules, recorder: &'static Recorder) {
-        (self.odd_bytes, self.odd_number) = (0, redaction::SMALL);
+        (self.odd_bytes, self.odd_number, self.odd_depth) = (0, 0, 0);
         self.ruled = Some(Ruled::new(rules, recorder));
     }
 
@@ -161,8 +163,21 @@ impl Pen {
         json::write_str(&mut self.out, text);
     }
 
+    /// Writes what stands for so many items of an array that the span has no room for.
+    #[cold]
+    pub fn leave_out(&mut self, items: isize) {
+        self.marker(&format!("<span too large: {items} more items>"));
+    }
+
     /// Writes bytes as `{"$bytes": base64}`; beyond the limit head and tail with the size and hash.
     pub fn bytes(&mut self, bytes: &[u8]) {
+        let at = self.out.len();
+        if let Some(ruled) = &mut self.ruled {
+            if ruled.is_secret(at) {
+                return self.marker(redaction::HIDDEN);
+            }
+            ruled.judge_bytes(at, bytes);
+        }
         let kept = self.ruled.as_ref().and_then(|ruled| ruled.bytes(bytes));
         let bytes = kept.as_deref().unwrap_or(bytes);
         let (out, limit) = (&mut self.out, self.limits.value_bytes);
@@ -184,7 +199,7 @@ impl Pen {
     /// Writes a whole number.
     #[inline]
     pub fn int(&mut self, number: i64) {
-        if number.unsigned_abs() > self.odd_number {
+        if number.unsigned_abs() >= self.odd_number {
             return self.odd_int(number);
         }
         json::write_i64(&mut self.out, number);
@@ -192,7 +207,8 @@ impl Pen {
 
     #[cold]
     fn odd_int(&mut self, number: i64) {
-        match self.ruled.as_ref().and_then(|ruled| ruled.whole(number)) {
+        let at = self.out.len();
+        match self.ruled.as_mut().and_then(|ruled| ruled.whole(at, number)) {
             Some(kept) => json::write_str(&mut self.out, &kept),
             None => json::write_i64(&mut self.out, number),
         }
@@ -200,7 +216,8 @@ impl Pen {
 
     /// Writes a float; JSON has no words for what is not finite, so those become text.
     pub fn float(&mut self, number: f64) {
-        if let Some(kept) = self.ruled.as_ref().and_then(|ruled| ruled.float(number)) {
+        let at = self.out.len();
+        if let Some(kept) = self.ruled.as_mut().and_then(|ruled| ruled.float(at, number)) {
             self.marker(&kept);
         } else if number.is_finite() {
             json::write_f64(&mut self.out, number);
@@ -218,21 +235,34 @@ impl Pen {
     }
 
     /// Opens a container or a described object by a number that tells it from all others; false, with
-    /// a marker written, for a cycle, too deep a nesting or a span that is full.
+    /// a marker written, for a cycle, too deep a nesting, a span that is full, or a secret.
     #[inline]
     pub fn enter(&mut self, identity: usize) -> bool {
         let refusal = if self.above.contains(&identity) {
-            "<cycle>"
-        } else if self.above.len() >= DEPTH_LIMIT {
-            "<nested too deeply>"
-        } else if self.is_full() {
-            "<span too large>"
+            Some("<cycle>")
+        } else if self.above.len() >= self.odd_depth || self.is_full() {
+            self.refusal()
         } else {
-            self.above.push(identity);
-            return true;
+            None
         };
-        self.marker(refusal);
-        false
+        match refusal {
+            Some(refusal) => self.marker(refusal),
+            None => self.above.push(identity),
+        }
+        refusal.is_none()
+    }
+
+    /// What is written instead of a container; `None` where it may be opened.
+    #[cold]
+    fn refusal(&mut self) -> Option<&'static str> {
+        let at = self.out.len();
+        if self.ruled.as_mut().is_some_and(|ruled| ruled.is_secret(at)) {
+            Some(redaction::HIDDEN)
+        } else if self.above.len() >= DEPTH_LIMIT {
+            Some("<nested too deeply>")
+        } else {
+            self.is_full().then_some("<span too large>")
+        }
     }
 
     /// Closes what was entered last.
@@ -316,6 +346,7 @@ impl Drop for Pen {
             let _ = KEPT
                 .try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Kept { out, above }));
         }
+        call::deliver_owed();
     }
 }
 

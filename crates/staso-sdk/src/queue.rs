@@ -27,9 +27,23 @@ struct State {
     /// How many of them are announcements of open spans, which take no room from what has ended.
     announced: usize,
     bytes: usize,
-    /// How many records have left at the front.
+    /// How many records have been delivered or given up: the number of the first one that is left.
     settled: u64,
+    /// How many went into the journal, and so got no number, and how many of those were no announcements.
+    moved: u64,
+    moved_ended: u64,
     in_flight: Option<usize>,
+}
+
+/// How many records a queue has had.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) waiting: u64,
+    /// Ever.
+    pub(crate) pushed: u64,
+    /// Delivered, given up, or moved into the journal.
+    pub(crate) settled: u64,
+    pub(crate) moved: u64,
 }
 
 impl Queue {
@@ -102,11 +116,28 @@ impl Queue {
         }
         for _ in 0..state.in_flight.take().unwrap_or(0) {
             if let Some(record) = state.records.pop_front() {
-                state.announced -= usize::from(record.kind == RecordKind::Provisional);
-                state.bytes -= record.json.len();
+                state.forget(&record);
                 state.settled += 1;
             }
         }
+    }
+
+    /// Hands over what waits, oldest first, until `keep` refuses. What is in flight stays: the server may have it.
+    pub(crate) fn hand_over(&self, mut keep: impl FnMut(&Record) -> bool) {
+        let mut state = self.state();
+        let in_flight = state.in_flight.unwrap_or(0).min(state.records.len());
+        let mut waiting = state.records.split_off(in_flight);
+        while let Some(record) = waiting.pop_front_if(|record| keep(record)) {
+            state.forget(&record);
+            state.moved += 1;
+            state.moved_ended += u64::from(record.kind != RecordKind::Provisional);
+        }
+        state.records.append(&mut waiting);
+    }
+
+    /// Runs `read` while nothing is handed over, with how much has been, announcements left out.
+    pub(crate) fn hold<T>(&self, read: impl FnOnce(u64) -> T) -> T {
+        read(self.state().moved_ended)
     }
 
     /// The next batch is cut anew.
@@ -119,16 +150,11 @@ impl Queue {
         batch.segment_id() == self.id
     }
 
-    /// Records waiting, and how many have ever been pushed.
-    pub(crate) fn level(&self) -> (u64, u64) {
+    /// How many there are and were.
+    pub(crate) fn counts(&self) -> Counts {
         let state = self.state();
-        let waiting = state.records.len() as u64;
-        (waiting, waiting + state.settled)
-    }
-
-    /// How many have left.
-    pub(crate) fn settled(&self) -> u64 {
-        self.state().settled
+        let (waiting, settled) = (state.records.len() as u64, state.settled + state.moved);
+        Counts { waiting, pushed: waiting + settled, settled, moved: state.moved }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,6 +163,12 @@ impl Queue {
 }
 
 impl State {
+    /// Takes a record that has left off the levels.
+    fn forget(&mut self, record: &Record) {
+        self.announced -= usize::from(record.kind == RecordKind::Provisional);
+        self.bytes -= record.json.len();
+    }
+
     fn cut(&self, limits: BatchLimits) -> usize {
         let mut bytes = 0usize;
         let fits = |record: &&Record| {
@@ -158,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_over_changes_nothing_about_the_batch_in_flight() {
+        let queue = Queue::new(100);
+        let limits = BatchLimits { records: 2, bytes: 1 << 20 };
+        let next = || queue.next_batch(&Destination::local(), &Stamp::default(), limits);
+        (0..6).for_each(|_| assert!(push(&queue, RecordKind::Span)));
+        assert!(push(&queue, RecordKind::Provisional));
+        let (in_flight, mut taken) = (next().unwrap(), 0);
+        queue.hand_over(|_| {
+            taken += 1;
+            taken <= 3
+        });
+        assert_eq!(next(), Some(in_flight.clone()));
+        let counts = queue.counts();
+        assert_eq!((counts.waiting, counts.pushed, counts.settled, counts.moved), (4, 7, 3, 3));
+        queue.settle(&in_flight);
+        let after = next().unwrap();
+        assert_eq!(after.records.len(), 2);
+        assert_ne!(after.key, in_flight.key);
+        queue.settle(&after);
+        assert_eq!(queue.hold(|moved_ended| moved_ended), 3);
+    }
+
+    #[test]
     fn announcements_take_no_room_from_what_has_ended() {
         let queue = Queue::new(3);
         let limits = BatchLimits { records: 100, bytes: 1 << 20 };
@@ -171,6 +226,7 @@ mod tests {
             assert_eq!(batch.records.len(), 6);
             queue.settle(&batch);
         }
-        assert_eq!(queue.level(), (0, 12));
+        let counts = queue.counts();
+        assert_eq!((counts.waiting, counts.pushed, counts.moved), (0, 12, 0));
     }
 }

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use staso_journal::{RecordKind, Stamp};
 use staso_model::{ProcessId, SpanId, TraceId};
@@ -17,7 +18,7 @@ use crate::ids;
 use crate::life::Place;
 use crate::pen::Limits;
 use crate::record::{Around, Entry, SpanContext, Surroundings, stamp};
-use crate::report::{Enqueued, FailureKind, Stats};
+use crate::report::{DeliveryReport, Enqueued, FailureKind, Stats};
 
 static ACTIVE: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -344,6 +345,26 @@ pub fn in_force() -> Option<&'static Recorder> {
 /// Takes the recorder out of force if it is still this one.
 pub fn retire(recorder: &'static Recorder) {
     reinstate(recorder, None);
+}
+
+/// Ships what `recorder` took before this call. `at_exit` is for a client that ends, which stops recording and
+/// goes out of force: at the program's exit it waits only while requests make progress.
+pub fn report(
+    recorder: Option<&'static Recorder>,
+    timeout: Duration,
+    at_exit: Option<bool>,
+) -> DeliveryReport {
+    let Some(client) = recorder.and_then(Recorder::client) else {
+        return DeliveryReport::disabled();
+    };
+    if at_exit.is_some() {
+        recorder.inspect(|recorder| retire(recorder));
+    }
+    match at_exit {
+        None => client.flush(timeout),
+        Some(false) => client.shutdown(timeout),
+        Some(true) => client.shutdown_at_exit(timeout),
+    }
 }
 
 /// Puts back the recorder that `own` stood in for, or none, if `own` is still in force.

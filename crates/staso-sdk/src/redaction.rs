@@ -23,8 +23,11 @@ pub(crate) use ruled::Ruled;
 /// What stands in the place of a value that a redaction could not decide.
 const FAILED: &str = "[redaction failed]";
 
+/// What stands in the place of a secret.
+pub(crate) const HIDDEN: &str = "[redacted secret]";
+
 /// Numbers up to this many are counts and amounts; a card has more digits.
-pub(crate) const SMALL: u64 = 100_000_000_000;
+const SMALL: u64 = 100_000_000_000;
 
 /// One built-in rule. Their order is the order in which they are applied: cards before phones, whose shorter
 /// groups of digits would eat into them.
@@ -53,7 +56,7 @@ impl Rule {
             Self::Email => "[redacted email]",
             Self::Card => "[redacted card]",
             Self::Phone => "[redacted phone]",
-            Self::Secret => "[redacted secret]",
+            Self::Secret => HIDDEN,
         }
     }
 
@@ -105,15 +108,15 @@ impl Rules {
     }
 
     /// What is to stand in the place of a text; `None` where it may be told. `path` is where it stands, as a
-    /// redaction of the program's own sees it: a key is a text at its own path.
+    /// redaction of the program's own sees it: a key is a text at its own path. Numbers are asked about as texts.
     #[must_use]
     pub fn text(&self, path: &[&str], text: &str) -> Option<String> {
-        self.under(path.get(1..).and_then(<[&str]>::last).copied(), text)
-    }
-
-    fn under(&self, under: Option<&str>, text: &str) -> Option<String> {
-        if under.is_some_and(|key| key != text && self.names_secret(key)) {
-            return Some(Rule::Secret.marker().to_owned());
+        let keys = path.get(1..).unwrap_or_default();
+        let above = if keys.last() == Some(&text) { &keys[..keys.len() - 1] } else { keys };
+        let is_number = || text.parse::<f64>().is_ok();
+        let hides = |key: &str| self.names_secret(key) && !(secret::is_measure(key) && is_number());
+        if above.iter().any(|key| hides(key)) {
+            return Some(HIDDEN.to_owned());
         }
         self.plain(text)
     }
@@ -174,4 +177,34 @@ pub(crate) fn guarded<T>(recorder: &Recorder, decide: impl FnOnce() -> T) -> Res
         recorder.fail_redaction();
         FAILED.to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_under_a_key_that_names_a_secret_is_hidden() {
+        let rules = Rules::named(["secret"]).unwrap();
+        let hidden = |path: &[&str], text: &str| rules.text(path, text).as_deref() == Some(HIDDEN);
+        for path in
+            [&["input", "token"][..], &["input", "token", "0"], &["input", "password", "old", "0"]]
+        {
+            assert!(hidden(path, "x") && hidden(path, "4711") && hidden(path, "0.5"), "{path:?}");
+        }
+        assert!(!hidden(&["input", "token"], "token"), "the key itself");
+        assert!(!hidden(&["token", "x"], "y"), "the first part names a field of the span");
+        assert!(!hidden(&["input", "tokens"], "4711") && !hidden(&["input", "max_tokens"], "1"));
+    }
+
+    #[test]
+    fn what_a_token_takes_is_told_where_it_is_a_number() {
+        let rules = Rules::named(["secret"]).unwrap();
+        for key in ["time_to_first_token", "cost-per-token", "gen_ai.time_per_output_token"] {
+            // Only the last word makes it a token's.
+            assert_eq!(rules.text(&["metadata", key], "0.25"), None, "{key}");
+            assert_eq!(rules.text(&["metadata", key], "x").as_deref(), Some(HIDDEN), "{key}");
+        }
+        assert_eq!(rules.text(&["metadata", "first_password"], "1").as_deref(), Some(HIDDEN));
+    }
 }

@@ -127,7 +127,7 @@ impl Config {
 impl DeliveryReport {
     /// Every part of the report by the name users know it by.
     #[must_use]
-    pub fn settings(&self) -> Vec<(&'static str, Setting)> {
+    pub fn settings(&self, is_local: bool) -> Vec<(&'static str, Setting)> {
         let word = |kind: Option<FailureKind>| kind.map(FailureKind::as_str).into();
         vec![
             ("accepted", self.accepted.into()),
@@ -141,6 +141,7 @@ impl DeliveryReport {
             ("last_rejection", word(self.last_rejection)),
             ("rejection_retryable", Setting::Flag(self.rejection_retryable)),
             ("journalled", self.journalled.into()),
+            ("is_local", Setting::Flag(is_local)),
         ]
     }
 }

@@ -21,6 +21,8 @@ use crate::trouble::Trouble;
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const ADOPT_EVERY: Duration = Duration::from_secs(30);
+/// A journal that could not be opened or written to is looked after this often.
+const JOURNAL_EVERY: Duration = Duration::from_secs(1);
 /// At its end a process still ships for dead ones this long, well within the time that it is given
 /// for its goodbye: where only short programs run, nobody else ever would.
 const ADOPT_AT_END: Duration = Duration::from_millis(100);
@@ -69,6 +71,7 @@ struct Worker {
     adopted_at: Option<Instant>,
     stopping_at: Option<Instant>,
     heartbeat_at: Option<Instant>,
+    journal_seen_to_at: Option<Instant>,
     /// Annotations of the batch in flight that an older server has taken one by one, after its
     /// spans.
     taken: Option<(uuid::Uuid, usize)>,
@@ -86,6 +89,7 @@ impl Worker {
             adopted_at: None,
             stopping_at: None,
             heartbeat_at: None,
+            journal_seen_to_at: None,
             taken: None,
             engine,
         }
@@ -98,13 +102,14 @@ impl Worker {
         loop {
             let is_stopping = self.engine.wake.is_stopping();
             let asked = self.engine.wake.begin_round();
-            if let Some(journal) = &self.engine.journal {
+            self.take_up_journal();
+            if let Some(journal) = self.engine.journal() {
                 journal.begin_round();
             }
             if asked > answered {
                 self.backoff.try_now();
                 // What only memory holds may not get another chance.
-                if self.engine.queue.level().0 > 0 {
+                if self.engine.queue.counts().waiting > 0 {
                     self.discovery.look_again();
                 }
             }
@@ -125,14 +130,22 @@ impl Worker {
     }
 
     fn wait(&self, answered: u64, interval: Duration, is_idle: bool) {
-        let journal = self.engine.journal.as_ref();
+        let journal = self.engine.journal();
         let waiting = || journal.map(Journal::waiting).unwrap_or_default();
         self.engine.wake.wait(answered, interval, is_idle, || self.make_room(), waiting);
     }
 
+    /// Looks after a journal that could not be opened, and after what memory holds instead.
+    fn take_up_journal(&mut self) {
+        if self.journal_seen_to_at.is_none_or(|at| at.elapsed() >= JOURNAL_EVERY) {
+            self.journal_seen_to_at = Some(Instant::now());
+            self.engine.take_up_journal();
+        }
+    }
+
     /// Makes room in the journal, so that the threads that record need not.
     fn make_room(&self) {
-        if let Some(journal) = &self.engine.journal {
+        if let Some(journal) = self.engine.journal() {
             journal.stay_ahead();
         }
     }
@@ -150,17 +163,20 @@ impl Worker {
             self.say_alive();
             self.announce();
             self.make_room();
-            let sent = match self.next_own() {
+            let noted = match self.next_own() {
                 Ok(Some(batch)) => self.ship(&batch, None),
                 Ok(None) => match self.next_adopted() {
                     Some((batch, index)) => self.ship(&batch, Some(index)),
                     None => return RoundEnd::Done,
                 },
-                Err(error) => Err(error),
+                Err(error) => {
+                    let message = format!("the journal cannot be read: {error}");
+                    self.engine.said.warn("journal", &message);
+                    return RoundEnd::Waiting;
+                }
             };
-            if let Err(error) = sent {
-                self.engine.said.warn("journal", &format!("the journal cannot be read: {error}"));
-                return RoundEnd::Waiting;
+            if let Err(error) = noted {
+                self.say_unnoted(&error);
             }
             self.engine.tell_progress();
         }
@@ -206,7 +222,7 @@ impl Worker {
         {
             return Ok(Some(batch));
         }
-        match &engine.journal {
+        match engine.journal() {
             Some(journal) => journal.next_batch(self.limits),
             None => Ok(None),
         }
@@ -215,7 +231,7 @@ impl Worker {
     /// A batch of a dead process with the same destination. The local server takes local ones
     /// itself.
     fn next_adopted(&mut self) -> Option<(Batch, usize)> {
-        let journal = self.engine.journal.as_ref()?;
+        let journal = self.engine.journal()?;
         if self.engine.config.is_local() {
             return None;
         }
@@ -239,7 +255,16 @@ impl Worker {
         None
     }
 
-    /// Sends one batch and does what the answer says.
+    /// The journal is full or cannot be written to: what has to be read from it goes on all the same.
+    fn say_unnoted(&self, error: &JournalError) {
+        let message = format!(
+            "{error}: spans are delivered, but the journal cannot note how far that has come. None is lost; if \
+             this process is killed, some are sent again, and the server knows them. To end this, make room."
+        );
+        self.engine.said.warn("journal progress", &message);
+    }
+
+    /// Sends one batch and does what the answer says. An error says that the journal could not note that.
     fn ship(&mut self, batch: &Batch, adopted: Option<usize>) -> Result<(), JournalError> {
         self.engine.counters.requests.fetch_add(1, Ordering::Relaxed);
         let outcome = self.send(batch);
@@ -330,7 +355,7 @@ impl Worker {
             Some(segment) => segment.abandon(),
             None => {
                 self.engine.queue.abandon();
-                self.engine.journal.as_ref().map_or(Ok(()), |journal| journal.abandon())
+                self.engine.journal().map_or(Ok(()), |journal| journal.abandon())
             }
         }
     }
@@ -344,11 +369,8 @@ impl Worker {
     ) -> Result<(), JournalError> {
         self.engine.counters.failed(FailureKind::MalformedResponse, false);
         let budget = JournalOptions::default().budget_bytes;
-        let kept = self
-            .engine
-            .journal
-            .as_ref()
-            .map(|journal| set_aside(journal.dir(), batch, reason, budget));
+        let kept =
+            self.engine.journal().map(|journal| set_aside(journal.dir(), batch, reason, budget));
         let place = match kept {
             Some(Ok(path)) => format!("set aside in {}", path.display()),
             _ => "lost".to_owned(),
@@ -396,7 +418,7 @@ impl Worker {
             FailureKind::PlanExpired => "; it is tried again every 5 minutes",
             _ => "; it is tried again",
         };
-        let kept = if self.engine.journal.is_some() { "the journal" } else { "memory" };
+        let kept = if self.engine.journal().is_some() { "the journal" } else { "memory" };
         let trouble = self.transport.as_ref().and_then(Transport::trouble);
         let word = trouble.map_or(kind.as_str(), Trouble::word);
         let why = trouble.map(|trouble| format!(": {}", trouble.message())).unwrap_or_default();

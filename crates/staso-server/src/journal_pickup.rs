@@ -208,8 +208,12 @@ async fn take_in(
             Err(error) if is_final(&error) => refuse(app, dir, &batch, &error).await?,
             Err(error) => return Err(Postponed::Store(error.message().to_owned())),
         }
-        let acknowledge = move |segment: &mut Adopted| segment.acknowledge(&batch);
-        (segment, ()) = blocking(segment, acknowledge).await?;
+        let acknowledge = move |segment: &mut Adopted| Ok(segment.acknowledge(&batch).err());
+        let (same, unnoted) = blocking(segment, acknowledge).await?;
+        segment = same;
+        if let Some(error) = unnoted {
+            tracing::warn!(%error, "a journal cannot note what was read: a restart may read it again");
+        }
     }
 }
 

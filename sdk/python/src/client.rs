@@ -7,8 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use staso_sdk::{
-    Client, Config, DeliveryReport, Host, Overrides, Place, RecordKind, Recorder, Setting, TraceId,
-    recorder, seconds,
+    Config, Host, Overrides, Place, RecordKind, Recorder, Setting, TraceId, recorder, seconds,
 };
 
 use crate::value::{Held, Redaction, Walker};
@@ -53,18 +52,8 @@ impl Engine {
     /// ends, which stops recording and goes out of force: at the program's exit it waits only while requests
     /// make progress.
     fn flush(&self, py: Python<'_>, timeout: f64, at_exit: Option<bool>) -> String {
-        self.recorder.filter(|_| at_exit.is_some()).inspect(|recorder| recorder::retire(recorder));
-        let timeout = seconds(timeout);
-        let ask = |client: &Client| match at_exit {
-            None => client.flush(timeout),
-            Some(false) => client.shutdown(timeout),
-            Some(true) => client.shutdown_at_exit(timeout),
-        };
-        let client =
-            self.recorder.and_then(Recorder::client).map(|client| py.detach(|| ask(client)));
-        let mut report = client.unwrap_or_else(DeliveryReport::disabled).settings();
-        report.push(("is_local", Setting::Flag(self.config.is_local())));
-        Setting::to_json(report)
+        let report = py.detach(|| recorder::report(self.recorder, seconds(timeout), at_exit));
+        Setting::to_json(report.settings(self.config.is_local()))
     }
 
     /// Every counter since the start.

@@ -9,13 +9,13 @@ mod plan;
 mod scope;
 mod span;
 mod spare;
+mod strand;
 mod value;
 mod words;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use staso_sdk::nesting::{self, Context};
-use staso_sdk::record::SpanContext;
 use staso_sdk::{Annotation, SpanKind, ids, recorder};
 
 use crate::context::Interpreter;
@@ -67,8 +67,8 @@ fn swap_entry<'py>(py: Python<'py>, entry: Option<Bound<'py, PyAny>>) -> Option<
 fn current_ids(py: Python<'_>) -> Option<(String, String, bool, [Option<String>; 2])> {
     let context = Interpreter(py);
     let (place, around) = nesting::surroundings(context, nesting::innermost(context).as_ref());
-    let (ids, SpanContext { session_id, user_id, .. }) = (place?.to_w3c(), around?.context.clone());
-    Some((ids.0, ids.1, place?.is_kept, [session_id, user_id]))
+    let ((trace_id, span_id), around) = (place?.to_w3c(), around?.context.clone());
+    Some((trace_id, span_id, place?.is_kept, [around.session_id, around.user_id]))
 }
 
 /// A score or label on a trace named by its id, or on one span of it.
@@ -109,6 +109,8 @@ fn agent_id(agent_name: &str) -> String {
 
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::{
         agent_id, annotate, block, current_entry, current_ids, current_span, start_span,
@@ -122,6 +124,12 @@ mod _core {
     use crate::scope::Scope;
     #[pymodule_export]
     use crate::span::Span;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        staso_sdk::pen::tell_strands_apart(crate::strand::current);
+        Ok(())
+    }
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "the name Python gives it")]

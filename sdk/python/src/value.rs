@@ -5,13 +5,11 @@
 //! `staso/_internal/values.py`, whose answer is walked in its place. Whatever goes wrong, a marker
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
-use staso_sdk::pen::{Call, Pen, is_writing, whole};
+use staso_sdk::pen::{Call, Pen, after_writing, whole};
 use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder, Rules};
 
 use crate::context::Interpreter;
@@ -228,8 +226,7 @@ impl<'py> Walker<'py> {
             self.pen.comma(&mut is_first);
             if self.pen.is_full() {
                 // SAFETY: as above.
-                let left = unsafe { size(list) } - index;
-                self.pen.marker(&format!("<span too large: {left} more items>"));
+                self.pen.leave_out(unsafe { size(list) } - index);
                 break;
             }
             // SAFETY: as above; the reference taken here is given back by `held`.
@@ -370,29 +367,11 @@ impl<'py> Host for Walker<'py> {
     }
 }
 
-impl Drop for Walker<'_> {
-    fn drop(&mut self) {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            give_back();
-        }
-    }
-}
-
-/// A Ctrl-C that fell into our reading of a value; it reaches the user's code after all, once our own work
-/// is done.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
+/// A Ctrl-C that fell into our reading of a value reaches the user's code after all, once our own work is done.
 fn note_interrupt(py: Python<'_>, error: &PyErr) {
-    INTERRUPTED.fetch_or(error.is_instance_of::<PyKeyboardInterrupt>(py), Ordering::Relaxed);
-    if !is_writing() {
-        give_back();
-    }
-}
-
-fn give_back() {
-    if INTERRUPTED.swap(false, Ordering::Relaxed) {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         // SAFETY: this only marks a signal as arrived; the interpreter is attached.
-        unsafe { ffi::PyErr_SetInterrupt() };
+        after_writing(|| unsafe { ffi::PyErr_SetInterrupt() });
     }
 }
 

@@ -43,6 +43,8 @@ class Receiver:
                 self.send_header("Content-Length", str(len(raw)))
                 if receiver.capabilities:
                     self.send_header("Staso-Capabilities", receiver.capabilities)
+                for name, value in receiver.answer_headers().items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(raw)
 
@@ -64,6 +66,10 @@ class Receiver:
     def serve_tls(self, context: ssl.SSLContext) -> None:
         """Speak TLS instead; before the first request."""
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    def answer_headers(self) -> dict[str, str]:
+        """What else an answer says of itself."""
+        return {}
 
     def take(self, path: str, headers: Message, body: bytes) -> tuple[int, Any]:
         with self._lock:

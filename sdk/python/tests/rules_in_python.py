@@ -25,16 +25,24 @@ PATTERNS = {
     ),
 }
 SECRET_KEY = re.compile(r"(?i)(?:^|[_.-])(?:api[_-]?key|authorization|passw(?:or)?d|secret|token)$")
+MEASURE_KEY = re.compile(r"(?is)(?:^|[_.-])(?ai:first|last|next|per)[_.-](?:.*[_.-])?token$")
 
 
 def redacted(names: list[str], text: str, key: str | None = None) -> str:
     """What the rules of these names leave of a text that stands under ``key``."""
-    if key is not None and "secret" in names and SECRET_KEY.search(key):
+    if key is not None and is_secret("secret" in names, key, text):
         return "[redacted secret]"
     for name, pattern in PATTERNS.items():
         if name in names:
             text = pattern.sub(lambda match, name=name: _hidden(name, match[0]), text)
     return text
+
+
+def is_secret(is_asked: bool, key: str, value: object) -> bool:
+    """Whether ``value`` is hidden because of its key; yes, no and nothing never are."""
+    if not is_asked or not SECRET_KEY.search(key) or value is None or isinstance(value, bool):
+        return False
+    return not (isinstance(value, int | float) and MEASURE_KEY.search(key))
 
 
 def _hidden(name: str, found: str) -> str:

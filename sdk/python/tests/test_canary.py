@@ -7,10 +7,12 @@ be there, or the path would prove nothing.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,51 @@ def test_a_redacted_secret_reaches_nothing(
     monkeypatch.setenv("STASO_HOME", str(tmp_path / "another"))
     assert not holds(_journal(record, tmp_path / "another", redact=[rule]))
     assert not holds(_wire(record, receiver, redact=[rule]))
+
+
+# No rule knows these by themselves: only the key above them says what they are.
+_PLAIN, _NUMBER = "kanarienvogel, zwitschernd", 47_114_711
+_UNDER_A_KEY: dict[str, Any] = {
+    "text": _PLAIN,
+    "number": _NUMBER,
+    "float": _NUMBER + 0.5,
+    "bytes": _PLAIN.encode(),
+    "list": ["beside", _PLAIN, _NUMBER],
+    "tuple": (_NUMBER,),
+    "set": {_PLAIN},
+    "dict": {"deep": [{"down": _PLAIN}]},
+    "repr": type("Shown", (), {"__repr__": lambda self: _PLAIN})(),
+    "decimal": Decimal(_NUMBER),
+}
+
+
+def _under_a_key(value: Any) -> None:
+    @st.tool(metadata={"db.password": value})
+    def work(api_key: Any, **more: Any) -> Any:
+        return {"Authorization": value}
+
+    work(value, old_token=value)
+    record_input([{b"x-secret": value}])()
+
+
+@pytest.mark.spec("7.redact", "7.in-rust")
+@pytest.mark.parametrize("value", _UNDER_A_KEY.values(), ids=_UNDER_A_KEY)
+def test_what_a_key_says_is_secret_reaches_nothing_whatever_it_is(
+    value: Any, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record() -> None:
+        _under_a_key(value)
+
+    parts = (_PLAIN.encode(), b"47114711", base64.b64encode(_PLAIN.encode()))
+    told = _journal(record, tmp_path / "home"), _wire(record, receiver)
+    assert all(any(part in raw for part in parts) for raw in told)
+    monkeypatch.setenv("STASO_HOME", str(tmp_path / "another"))
+    told = (
+        _journal(record, tmp_path / "another", redact=["secret"]),
+        _wire(record, receiver, redact=["secret"]),
+    )
+    assert not any(part in raw for part in parts for raw in told)
+    assert all(b"[redacted secret]" in raw for raw in told)
 
 
 @pytest.mark.spec("7.redact", "3.session")

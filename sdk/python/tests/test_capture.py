@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from receiver import Receiver
 
@@ -43,3 +46,21 @@ def test_a_shutdown_within_a_capture_does_not_end_it(receiver: Receiver) -> None
     assert [span.name for span in recorded.spans] == ["within", "outer"]
     assert [span.name for span in inner.spans] == ["inner"]
     assert not receiver.finished()
+
+
+@pytest.mark.spec("8.capture")
+def test_what_was_captured_goes_when_nobody_has_it_any_more() -> None:
+    with testing.capture(redact=["email"]) as recorded:
+        late = st.start_span("late")
+        st.start_span("s").end()
+    gone = weakref.ref(recorded)
+    late.end()
+    assert [span.name for span in recorded.spans] == ["s", "late"]
+    del recorded
+    gc.collect()
+    assert gone() is None
+    with testing.capture() as recorded:
+        later = st.start_span("later")
+    del recorded
+    gc.collect()
+    assert later.end().accepted

@@ -6,6 +6,7 @@ mod adopting;
 mod bodies;
 mod budget;
 mod dying;
+mod limited;
 mod room;
 mod support;
 mod torn;

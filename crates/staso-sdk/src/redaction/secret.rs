@@ -18,6 +18,9 @@ const HEAD_BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 const NAMES: [&str; 8] =
     ["api_key", "api-key", "apikey", "authorization", "password", "passwd", "secret", "token"];
 
+/// Words of a key that ends with `token` and tells a number of each one, or of one among many.
+const MEASURES: [&str; 4] = ["first", "last", "next", "per"];
+
 /// A search through one text.
 pub(super) struct Search<'t> {
     text: &'t [u8],
@@ -134,11 +137,22 @@ impl<'t> Search<'t> {
 
 /// Whether what stands under this key is a secret: its last word says so.
 pub(super) fn is_named_by(key: &str) -> bool {
-    let key = key.strip_suffix('\n').unwrap_or(key);
+    let key = without_line_end(key);
     NAMES.iter().any(|name| {
         let before = without_end(key, name);
         before.is_some_and(|before| before.is_empty() || before.ends_with(['_', '.', '-']))
     })
+}
+
+/// Whether a number under this key is what a token took or cost: `time_to_first_token`, `cost_per_token`.
+pub(super) fn is_measure(key: &str) -> bool {
+    let is_of_one = |word: &str| MEASURES.iter().any(|name| word.eq_ignore_ascii_case(name));
+    let before = without_end(without_line_end(key), "token");
+    before.is_some_and(|before| before.split(['_', '.', '-']).any(is_of_one))
+}
+
+fn without_line_end(key: &str) -> &str {
+    key.strip_suffix('\n').unwrap_or(key)
 }
 
 /// `key` without `name` at its end, in whatever letters that is written.

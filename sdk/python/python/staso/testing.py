@@ -12,6 +12,7 @@ until then the capture goes on.
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,8 +75,14 @@ class Recorded:
 def capture(*, deterministic: bool = False, redact: Redaction | None = None) -> Generator[Recorded]:
     """Record into memory; ``deterministic``: ids count up, each look at the clock takes 1 ms."""
     recorded = Recorded()
+    # What stands in for a client is kept for ever, because a span may end at any later time. What
+    # was recorded goes when the test lets it go.
+    kept = weakref.ref(recorded)
 
     def take(kind: str, trace_id: str, raw: bytes) -> None:
+        recorded = kept()
+        if recorded is None:
+            return
         record = {"trace_id": trace_id, **json.loads(raw)}
         if kind == "annotation":
             recorded.annotations.append(record)

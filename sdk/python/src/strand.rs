@@ -1,0 +1,23 @@
+//! Which greenlet we are: greenlets take turns on one thread, and one that waits inside the reading of a
+//! value must not silence the others.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// The number of the current greenlet; 0 until the program has imported greenlets, since before that nobody
+/// can take turns.
+pub(crate) fn current() -> usize {
+    static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    // SAFETY: the engine asks where a value is read or a span begun, which only attached threads do here.
+    let py = unsafe { Python::assume_attached() };
+    let name = pyo3::intern!(py, "greenlet").as_ptr();
+    // SAFETY: the interpreter is attached; what is answered is a reference of our own, or null.
+    let module = || unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyImport_GetModule(name)) };
+    let current = CURRENT.get(py).or_else(|| {
+        let found = module()?.getattr("getcurrent").ok()?.unbind();
+        Some(CURRENT.get_or_init(py, || found))
+    });
+    let greenlet = current.and_then(|current| current.call0(py).ok());
+    greenlet.map_or(0, |greenlet| greenlet.as_ptr().addr())
+}
