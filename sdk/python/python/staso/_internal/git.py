@@ -33,12 +33,15 @@ _CI = (
 
 def find_in_background(found: Callable[[dict[str, Any]], None]) -> None:
     """Tell ``found`` what there is to tell: at once from the environment, else from a thread."""
-    import threading
-
     context = from_environment(os.environ)
     if context:
         found(context)
         return
+    # Here, not in the thread: an import beside a program that ends by an interrupt makes the
+    # interpreter forget by what it ended.
+    import subprocess  # noqa: F401
+    import threading
+
     directory = os.getcwd() if _cwd_exists() else None
 
     def look() -> None:

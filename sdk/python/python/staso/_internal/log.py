@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 from .._core import take_messages
 
 _said: set[str] = set()
 
 
 def log(level: str, message: str) -> None:
-    """Log ``message``. A program that is told nothing imports no ``logging``."""
+    """Log ``message``; to a program that has not imported ``logging``, as ``logging`` would.
+
+    Nor is it imported here: that takes a megabyte, and done while a program ends by an interrupt it
+    makes the interpreter forget by what it ended.
+    """
+    if "logging" not in sys.modules:
+        if level in ("warning", "error") and sys.stderr is not None:
+            sys.stderr.write(f"{message}\n")
+        return
     import logging
 
     logging.getLogger("staso").log(getattr(logging, level.upper()), "%s", message)
