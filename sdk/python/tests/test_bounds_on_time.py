@@ -48,7 +48,8 @@ class _Busy(Receiver):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_names_a_time_is_not_asked_before_it(status: int) -> None:
     # Left to itself the client would come again after less than half a second.
-    with _Busy([status], "2") as busy:
+    busy = _Busy([status], "2")
+    with busy:
         st.init(base_url=busy.url, flush_interval=0.01)
         st.start_span("s").end()
         _wait_until("the first request", lambda: len(busy.asked_at) == 1)

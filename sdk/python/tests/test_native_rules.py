@@ -86,7 +86,8 @@ def test_numbers_that_tell_of_tokens_are_told() -> None:
     told = {"time_to_first_token": 0.25, "cost-per-token": 3, "max_tokens": 7, "tokens": [1, 2]}
     with testing.capture(redact=["secret"]) as recorded, st.span("s") as s:
         s.metadata.update(told)
-        s.metadata.update({b"session_token": b"x", "has_token": True, "old_secret": None})
+        odd: dict[object, object] = {b"session_token": b"x", "has_token": True, "old_secret": None}
+        s.metadata.update(odd)  # type: ignore[arg-type]
     metadata = recorded.spans[0].metadata
     assert {key: metadata[key] for key in told} == told
     assert (metadata["has_token"], metadata["old_secret"]) == (True, None)
