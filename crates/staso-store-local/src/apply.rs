@@ -19,6 +19,7 @@ use crate::disk::Encoder;
 use crate::error::from_sqlite;
 use crate::other_records::{AnnotationRecord, RowRecord, StoredRow};
 use crate::span_record::{HeadRecord, PayloadRecord, to_version, version_key};
+use crate::wal::record::BatchRecord;
 
 /// What the writer keeps from one transaction to the next.
 pub(crate) struct Kept {
@@ -48,6 +49,8 @@ pub(crate) struct Transaction<'a> {
     new_spans: HashMap<i64, i64>,
     new_traces: HashMap<i64, i64>,
     last_sequence: u64,
+    /// What the log will say of the batch that is being applied.
+    record: BatchRecord,
 }
 
 impl<'a> Transaction<'a> {
@@ -61,16 +64,21 @@ impl<'a> Transaction<'a> {
             new_spans: HashMap::new(),
             new_traces: HashMap::new(),
             last_sequence,
+            record: BatchRecord::default(),
         }
     }
 
-    /// Applies a batch.
-    pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Appended, StoreError> {
+    /// Applies a batch, and answers what the log is to say of it: nothing of a repeated one.
+    pub(crate) fn apply(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<(Appended, Option<BatchRecord>), StoreError> {
+        self.record = BatchRecord::of(batch);
         let ws = self.workspace(&batch.workspace)?;
         let mut key_reused = false;
         if let Some(receipt) = &batch.receipt {
             match self.take_receipt(ws, receipt, batch)? {
-                Receipt::Known(reply) => return Ok(Appended::Repeated { reply }),
+                Receipt::Known(reply) => return Ok((Appended::Repeated { reply }, None)),
                 Receipt::New { key_reused: reused } => key_reused = reused,
             }
         }
@@ -88,7 +96,15 @@ impl<'a> Transaction<'a> {
         let named = |(ws, id): TraceRef| Some((self.kept.slugs.get(&ws)?.clone(), id));
         let mut touched: Vec<_> = touched.into_iter().filter_map(named).collect();
         touched.sort();
-        Ok(Appended::New { touched, key_reused })
+        self.record.sequence = self.last_sequence;
+        Ok((Appended::New { touched, key_reused }, Some(std::mem::take(&mut self.record))))
+    }
+
+    /// Applies what the log says of a batch. Batches of the log were new once and are new again.
+    pub(crate) fn replay(&mut self, batch: &Batch, sequence: u64) -> Result<(), StoreError> {
+        self.apply(batch)?;
+        self.last_sequence = self.last_sequence.max(sequence);
+        Ok(())
     }
 
     /// Brings rows and counts up to date: the last step before the commit.
@@ -157,6 +173,7 @@ impl<'a> Transaction<'a> {
         if known.is_some_and(|(_, version)| version >= span.version) {
             return Ok(());
         }
+        self.record.push(span);
         let span_row = self.write_span(ws, span, known.map(|(span_row, _)| span_row))?;
         let summary = Some(SpanSummary::of(span));
         if let Some(cached) = self.kept.cache.get(&trace) {

@@ -12,13 +12,16 @@ mod decode;
 mod dir;
 mod disk;
 mod error;
+mod files;
 mod list;
 mod other_records;
 mod pool;
 mod read;
+mod replay;
 mod schema;
 mod span_record;
 mod tokens;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -56,9 +59,12 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How many receipts are kept, whatever their age.
     pub max_receipts: u64,
-    /// The catalog may grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
+    /// The log and the catalog may each grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
     /// of the disk.
     pub max_bytes: Option<u64>,
+    /// For crash tests: the process ends itself, as if killed, at this step; each operation on a
+    /// file has one before it and one after.
+    pub die_at_step: Option<u64>,
 }
 
 impl Default for Options {
@@ -71,6 +77,7 @@ impl Default for Options {
             cache_bytes: 96 << 20,
             max_receipts: 1_000_000,
             max_bytes: None,
+            die_at_step: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The catalog's tables, and how its connections are set up.
 //!
-//! SQLite's write-ahead log is our write-ahead log: `synchronous = FULL` syncs it at every commit,
-//! and a commit is what an acknowledgement waits for. Every table carries its workspace.
+//! What the catalog says can be found again from the log and the segments: a commit is not synced,
+//! and after a power cut the catalog stands at some earlier commit, whose place in the log it knows
+//! (`meta.applied`). Every table carries its workspace.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::error::from_sqlite;
 /// narrow index. A row's payload stands last: readers of heads never touch its pages.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('last_sequence', 0);
+INSERT OR IGNORE INTO meta VALUES ('last_sequence', 0), ('applied', 0), ('flushed', 0);
 
 CREATE TABLE IF NOT EXISTS workspaces (
   ws INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE,
@@ -92,7 +93,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.busy_timeout(PATIENCE)?;
         conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
-        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES.cast_signed())?;
         conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
@@ -121,4 +122,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         Ok(conn)
     };
     open().map_err(from_sqlite)
+}
+
+/// Sets a number of the catalog's own.
+pub(crate) fn set_meta(conn: &Connection, key: &str, value: u64) -> Result<(), StoreError> {
+    let set = || {
+        conn.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?
+            .execute(rusqlite::params![key, value.cast_signed()])
+    };
+    set().map(drop).map_err(from_sqlite)
 }

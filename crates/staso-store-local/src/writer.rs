@@ -2,8 +2,7 @@
 //! one transaction, so that one sync of the log pays for all.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, params};
@@ -17,13 +16,20 @@ use crate::cache::Cache;
 use crate::dir::DataDir;
 use crate::disk::Encoder;
 use crate::error::from_sqlite;
-use crate::schema::{self, PAGE_BYTES};
+use crate::files::Files;
+use crate::replay::Replay;
+use crate::schema::{self, PAGE_BYTES, set_meta};
+use crate::tokens::Bytes;
+use crate::wal::record::{DeletedRecord, encode};
+use crate::wal::{Kind, Wal};
 
 /// Receipts and lives are kept an hour longer than promised, so that no clock's jitter breaks the
 /// promise.
 const KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
 /// How many commits pass between two clearings of what has had its time.
 const COMMITS_PER_PRUNING: u64 = 256;
+/// The catalog is synced and the log trimmed when full log files have more bytes than this.
+const SETTLE_ABOVE: u64 = 0;
 /// A transaction takes no further batch above these.
 const MAX_GROUP_BATCHES: usize = 128;
 const MAX_GROUP_SPANS: usize = 10_000;
@@ -58,6 +64,10 @@ type Waiting = (
 
 struct Writer {
     conn: Connection,
+    wal: Wal,
+    files: Arc<Files>,
+    /// The number of the last log record that the catalog has applied.
+    applied: u64,
     kept: Kept,
     max_receipts: u64,
     /// The newest time of receipt seen: the clock that receipts and lives age by.
@@ -70,7 +80,7 @@ pub(crate) fn start(
     dir: DataDir,
     options: &Options,
 ) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StoreError> {
-    let mut writer = Writer::open(&dir.catalog(), options)?;
+    let mut writer = Writer::open(&dir, options)?;
     dir.confirm_format()?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
@@ -94,24 +104,36 @@ pub(crate) fn start(
 }
 
 impl Writer {
-    fn open(catalog: &Path, options: &Options) -> Result<Self, StoreError> {
-        let conn = schema::open_writer(catalog)?;
+    fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
+        let conn = schema::open_writer(&dir.catalog())?;
         let number = |sql: &str| -> Result<i64, StoreError> {
             conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
-        let last_sequence = number("SELECT value FROM meta WHERE key = 'last_sequence'")?;
+        let meta = |key: &str| number(&format!("SELECT value FROM meta WHERE key = '{key}'"));
         let newest_ns = number("SELECT coalesce(max(received_ns), 0) FROM receipts")?;
         let kept = Kept {
             cache: Cache::new(options.cache_bytes),
             encoder: Encoder::new()?,
             workspaces: HashMap::new(),
             slugs: HashMap::new(),
-            last_sequence: last_sequence.cast_unsigned(),
+            last_sequence: meta("last_sequence")?.cast_unsigned(),
         };
-        let writer = Self { conn, kept, max_receipts: options.max_receipts, newest_ns, commits: 0 };
+        let files = Arc::new(Files::new(options.die_at_step, options.max_bytes));
+        let (applied, flushed) =
+            (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());
+        let mut replay = Replay { conn: &conn, kept, applied, pending: Vec::new(), bytes: 0 };
+        let wal = Wal::open(&dir.wal(), Arc::clone(&files), flushed, applied, &mut |record| {
+            replay.take(record)
+        })?;
+        replay.apply()?;
+        let (kept, applied) = (replay.kept, replay.applied);
+        let max_receipts = options.max_receipts;
+        let mut writer =
+            Self { conn, wal, files, applied, kept, max_receipts, newest_ns, commits: 0 };
         if let Some(max_bytes) = options.max_bytes {
             writer.limit(max_bytes)?;
         }
+        writer.settle()?;
         Ok(writer)
     }
 
@@ -128,7 +150,7 @@ impl Writer {
                     self.serve_group((batch, answer, room), commands)
                 }
                 Command::Delete { workspace, id, answer } => {
-                    let _ = answer.send(delete_annotation(&self.conn, &workspace, id.0));
+                    let _ = answer.send(self.delete(&workspace, id));
                     None
                 }
                 Command::Limit { max_bytes, answer } => {
@@ -193,21 +215,38 @@ impl Writer {
         let result = self.try_transact(batches);
         if result.is_err() {
             self.kept.forget();
-            // Some failures, a full disk among them, have rolled back by themselves.
-            if !self.conn.is_autocommit()
-                && let Err(error) = self.conn.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "rolling back failed");
-            }
+            self.roll_back();
+        }
+        if self.wal.sealed_bytes() > SETTLE_ABOVE
+            && let Err(error) = self.settle()
+        {
+            // What is in the log is safe there, and settled by the next attempt.
+            tracing::error!(%error, "the log could not be trimmed");
         }
         result
+    }
+
+    /// Some failures, a full disk among them, have rolled back by themselves.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rolling back failed");
+        }
     }
 
     fn try_transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         let mut transaction = Transaction::new(&self.conn, &mut self.kept);
-        let answers =
-            batches.iter().map(|batch| transaction.apply(batch)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(batches.len());
+        let mut records = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let (answer, record) = transaction.apply(batch)?;
+            answers.push(answer);
+            if let Some(record) = record {
+                records.push((Kind::Batch, encode(&record)?));
+            }
+        }
         let last_sequence = transaction.finish()?;
         let newest_ns = batches.iter().map(|batch| batch.received_ns).max().unwrap_or_default();
         self.newest_ns = self.newest_ns.max(newest_ns);
@@ -215,9 +254,62 @@ impl Writer {
         if self.commits.is_multiple_of(COMMITS_PER_PRUNING) {
             self.prune()?;
         }
-        self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+        self.log_and_commit(&records)?;
         self.kept.last_sequence = last_sequence;
         Ok(answers)
+    }
+
+    /// The end of every transaction: its records become durable, then it becomes visible.
+    fn log_and_commit(&mut self, records: &[(Kind, Vec<u8>)]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return self.conn.execute_batch("COMMIT").map_err(from_sqlite);
+        }
+        let applied = self.wal.last() + records.len() as u64;
+        set_meta(&self.conn, "applied", applied)?;
+        let mark = self.wal.mark();
+        self.wal.append(records)?;
+        self.files.step();
+        if let Err(error) = self.conn.execute_batch("COMMIT") {
+            self.wal.take_back(mark)?;
+            return Err(from_sqlite(error));
+        }
+        self.files.step();
+        self.applied = applied;
+        Ok(())
+    }
+
+    fn delete(&mut self, workspace: &str, id: AnnotationId) -> Result<Option<TraceId>, StoreError> {
+        let result = self.try_delete(workspace, id);
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    fn try_delete(
+        &mut self,
+        workspace: &str,
+        id: AnnotationId,
+    ) -> Result<Option<TraceId>, StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        let trace_id = delete_annotation(&self.conn, workspace, id.0)?;
+        let record = DeletedRecord { workspace: workspace.to_owned(), id: Bytes(id.0.to_vec()) };
+        let records = match trace_id {
+            Some(_) => vec![(Kind::DeleteAnnotation, encode(&record)?)],
+            None => Vec::new(),
+        };
+        self.log_and_commit(&records)?;
+        Ok(trace_id)
+    }
+
+    /// Syncs the catalog, so that what it has applied need not stay in the log.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.conn.pragma_update(None, "synchronous", "FULL").map_err(from_sqlite)?;
+        let result = set_meta(&self.conn, "flushed", self.applied);
+        self.conn.pragma_update(None, "synchronous", "NORMAL").map_err(from_sqlite)?;
+        result?;
+        self.wal.trim(self.applied);
+        Ok(())
     }
 
     /// Forgets old receipts, and the lives of processes that were not heard of for as long and hold
@@ -242,6 +334,7 @@ impl Writer {
     }
 
     fn limit(&self, max_bytes: u64) -> Result<(), StoreError> {
+        self.files.limit(max_bytes);
         let pages = i64::try_from(max_bytes / PAGE_BYTES).unwrap_or(i64::MAX).max(1);
         let pages = pages.min(i64::from(u32::MAX - 1));
         self.conn
@@ -249,7 +342,9 @@ impl Writer {
             .map_err(from_sqlite)
     }
 
-    fn close(self) -> Result<(), StoreError> {
+    fn close(mut self) -> Result<(), StoreError> {
+        self.wal.seal();
+        self.settle()?;
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         // A reader may keep the log alive: it is then copied at the next opening.
         let copied = self.conn.query_row(checkpoint, [], |_| Ok(())).map_err(from_sqlite);

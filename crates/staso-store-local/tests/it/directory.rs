@@ -26,9 +26,9 @@ async fn a_second_store_is_kept_out_and_told_by_whom() {
 #[test]
 fn a_newer_format_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("VERSION"), "3\n").unwrap();
+    fs::write(dir.path().join("VERSION"), "4\n").unwrap();
     let refused = LocalStore::open(dir.path(), &Options::default()).unwrap_err().to_string();
-    assert!(refused.contains("storage format 3"), "{refused}");
+    assert!(refused.contains("storage format 4"), "{refused}");
     assert!(!dir.path().join("catalog.db").exists());
 }
 
@@ -53,7 +53,7 @@ async fn a_directory_of_format_1_is_brought_up() {
 
     for _ in 0..2 {
         let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("VERSION")).unwrap(), "2\n");
+        assert_eq!(fs::read_to_string(dir.path().join("VERSION")).unwrap(), "3\n");
         let trace_id = span(1, 1).trace_id;
         let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
         let stages: Vec<_> = trace.spans.iter().map(|tree| tree.span.version.stage).collect();
@@ -71,7 +71,7 @@ fn a_broken_or_missing_format_number_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
     let version = dir.path().join("VERSION");
-    assert_eq!(fs::read_to_string(&version).unwrap(), "2\n");
+    assert_eq!(fs::read_to_string(&version).unwrap(), "3\n");
     fs::write(&version, "one").unwrap();
     let open = || LocalStore::open(dir.path(), &Options::default());
     assert!(matches!(open(), Err(StoreError::Damaged { place, .. }) if place == "VERSION"));
