@@ -85,6 +85,19 @@ impl Files {
         self.stepped(|| File::open(path)?.sync_all())
     }
 
+    /// Makes a directory below another, each level synced into the one above it.
+    pub(crate) fn make_dirs(&self, root: &Path, path: &Path) -> io::Result<()> {
+        if path == root || path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.make_dirs(root, parent)?;
+            self.stepped(|| fs::create_dir(path))?;
+            self.sync_dir(parent)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.stepped(|| fs::rename(from, to))
     }

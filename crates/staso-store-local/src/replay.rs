@@ -3,11 +3,13 @@
 use rusqlite::Connection;
 use staso_store::{Batch, StoreError};
 
-use crate::apply::{Kept, Transaction, delete_annotation};
+use staso_model::Span;
+
+use crate::apply::{Incoming, Kept, Transaction, delete_annotation};
 use crate::error::from_sqlite;
 use crate::schema::set_meta;
 use crate::wal::Kind;
-use crate::wal::record::{BatchRecord, DeletedRecord, decode};
+use crate::wal::record::{BatchRecord, CarriedRecord, DeletedRecord, decode};
 use crate::wal::replay::Replayed;
 
 /// Records are applied in transactions of about this many bytes.
@@ -15,29 +17,41 @@ const GROUP_BYTES: usize = 8 << 20;
 
 /// A replay under way.
 pub(crate) struct Replay<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) kept: Kept,
+    conn: &'a Connection,
+    kept: Kept,
     /// The number of the last record that the catalog has applied.
-    pub(crate) applied: u64,
-    pub(crate) pending: Vec<(u64, Effect)>,
-    pub(crate) bytes: usize,
+    applied: u64,
+    pending: Vec<Effect>,
+    /// The number of the last record that was taken.
+    taken: u64,
+    bytes: usize,
 }
 
 /// What a record does.
-pub(crate) enum Effect {
+enum Effect {
     Batch(Box<Batch>, u64),
+    /// Spans that the catalog has counted, for the hot set.
+    Keep(Vec<Span>),
     Delete(DeletedRecord),
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    pub(crate) fn new(conn: &'a Connection, kept: Kept, applied: u64) -> Self {
+        Self { conn, kept, applied, pending: Vec::new(), taken: 0, bytes: 0 }
+    }
+
+    /// Applies the rest, and answers what the writer goes on with.
+    pub(crate) fn finish(mut self) -> Result<Kept, StoreError> {
+        self.apply()?;
+        Ok(self.kept)
+    }
+
     /// Takes a record; `false` where it cannot be read.
     pub(crate) fn take(&mut self, record: Replayed) -> Result<bool, StoreError> {
-        if record.number <= self.applied {
-            return Ok(true);
-        }
         let bytes = record.body.len();
-        let Some(effect) = effect(&record) else { return Ok(false) };
-        self.pending.push((record.number, effect));
+        self.taken = record.number;
+        let Some(effect) = effect(&record, record.number <= self.applied) else { return Ok(false) };
+        self.pending.push(effect);
         self.bytes += bytes;
         if self.bytes > GROUP_BYTES {
             self.apply()?;
@@ -46,19 +60,24 @@ impl Replay<'_> {
     }
 
     /// Applies what was taken.
-    pub(crate) fn apply(&mut self) -> Result<(), StoreError> {
+    fn apply(&mut self) -> Result<(), StoreError> {
         let pending = std::mem::take(&mut self.pending);
         self.bytes = 0;
-        let Some((last, _)) = pending.last() else { return Ok(()) };
-        let last = *last;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let last = self.taken.max(self.applied);
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         let mut transaction = Transaction::new(self.conn, &mut self.kept);
-        for (_, effect) in &pending {
+        for effect in pending {
             match effect {
-                Effect::Batch(batch, sequence) => transaction.replay(batch, *sequence)?,
+                Effect::Batch(batch, sequence) => {
+                    transaction.replay(&Incoming::of(*batch), sequence)?;
+                }
+                Effect::Keep(spans) => transaction.keep(spans)?,
                 Effect::Delete(DeletedRecord { workspace, id }) => {
                     let id = id.id().unwrap_or_default();
-                    delete_annotation(self.conn, workspace, id)?;
+                    delete_annotation(self.conn, &workspace, id)?;
                 }
             }
         }
@@ -72,13 +91,26 @@ impl Replay<'_> {
     }
 }
 
-fn effect(record: &Replayed) -> Option<Effect> {
+/// What a record does. Of one that the catalog has applied already, only its spans are missing.
+fn effect(record: &Replayed, is_applied: bool) -> Option<Effect> {
     Some(match record.kind {
         Kind::Batch => {
             let record: BatchRecord = decode(&record.body)?;
             let sequence = record.sequence;
-            Effect::Batch(Box::new(record.into_batch()?), sequence)
+            let batch = record.into_batch()?;
+            if is_applied {
+                Effect::Keep(batch.spans)
+            } else {
+                Effect::Batch(Box::new(batch), sequence)
+            }
         }
+        Kind::DeleteAnnotation if is_applied => Effect::Keep(Vec::new()),
         Kind::DeleteAnnotation => Effect::Delete(decode(&record.body)?),
+        Kind::Carried => {
+            let record: CarriedRecord = decode(&record.body)?;
+            Effect::Keep(
+                record.spans.into_iter().map(|span| span.into_span("")).collect::<Option<_>>()?,
+            )
+        }
     })
 }

@@ -2,25 +2,31 @@
 //! one transaction, so that one sync of the log pays for all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use staso_model::{AnnotationId, TraceId};
-use staso_store::{Appended, Batch, StoreError};
+use staso_store::{Appended, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Options;
-use crate::apply::{Kept, Transaction, delete_annotation, run};
+use crate::apply::{Incoming, Kept, Transaction, delete_annotation, run};
 use crate::cache::Cache;
 use crate::dir::DataDir;
 use crate::disk::Encoder;
 use crate::error::from_sqlite;
 use crate::files::Files;
+use crate::flush::{self, NewSegment, Plan};
+use crate::hot::Hot;
+use crate::migrate::migrate;
+use crate::pool::Shared;
 use crate::replay::Replay;
-use crate::schema::{self, PAGE_BYTES, set_meta};
+use crate::schema::{self, CHECKPOINT_BYTES, PAGE_BYTES, set_meta};
+use crate::segment::Segments;
 use crate::tokens::Bytes;
-use crate::wal::record::{DeletedRecord, encode};
+use crate::wal::record::{CarriedRecord, DeletedRecord, SpanRecord, encode};
 use crate::wal::{Kind, Wal};
 
 /// Receipts and lives are kept an hour longer than promised, so that no clock's jitter breaks the
@@ -28,8 +34,12 @@ use crate::wal::{Kind, Wal};
 const KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
 /// How many commits pass between two clearings of what has had its time.
 const COMMITS_PER_PRUNING: u64 = 256;
-/// The catalog is synced and the log trimmed when full log files have more bytes than this.
-const SETTLE_ABOVE: u64 = 0;
+/// How often the writer looks after a flush that is being written.
+const TENDING: Duration = Duration::from_millis(20);
+/// How long after a failed flush the next is tried.
+const RETRY: Duration = Duration::from_secs(5);
+/// The hot set may have so many times the bytes at which a flush is due.
+const MAX_HOT: usize = 3;
 /// A transaction takes no further batch above these.
 const MAX_GROUP_BATCHES: usize = 128;
 const MAX_GROUP_SPANS: usize = 10_000;
@@ -40,9 +50,9 @@ const STACK_BYTES: usize = 16 << 20;
 pub(crate) enum Command {
     /// Accept a batch. The permits keep its room in the queue until it is committed.
     Append {
-        batch: Box<Batch>,
+        batch: Box<Incoming>,
         answer: oneshot::Sender<Result<Appended, StoreError>>,
-        room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        room: Room,
     },
     /// Delete an annotation.
     Delete {
@@ -50,24 +60,37 @@ pub(crate) enum Command {
         id: AnnotationId,
         answer: oneshot::Sender<Result<Option<TraceId>, StoreError>>,
     },
-    /// Bound the catalog's size from now on.
+    /// Bound the size of the files from now on.
     Limit { max_bytes: u64, answer: oneshot::Sender<Result<(), StoreError>> },
+    /// Move what is hot and not open to segments.
+    Flush { answer: oneshot::Sender<Result<(), StoreError>> },
     /// Finish and close.
     Close { answer: oneshot::Sender<Result<(), StoreError>> },
 }
 
-type Waiting = (
-    Box<Batch>,
-    oneshot::Sender<Result<Appended, StoreError>>,
-    (OwnedSemaphorePermit, OwnedSemaphorePermit),
-);
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+type Waiting = (Box<Incoming>, oneshot::Sender<Result<Appended, StoreError>>, Room);
+
+/// A flush whose files are being written by a thread of its own.
+struct Flushing {
+    thread: JoinHandle<Result<Vec<NewSegment>, StoreError>>,
+    /// Everything in the log up to here is being flushed or was carried over.
+    up_to: u64,
+}
 
 struct Writer {
     conn: Connection,
     wal: Wal,
     files: Arc<Files>,
-    /// The number of the last log record that the catalog has applied.
-    applied: u64,
+    shared: Arc<Shared>,
+    hot_bytes: usize,
+    flush_after: Duration,
+    flushing: Option<Flushing>,
+    /// When something that could be flushed was first seen.
+    waiting_since: Option<Instant>,
+    /// When a flush last failed, unless one succeeded since.
+    failed_at: Option<Instant>,
+    next_segment: i64,
     kept: Kept,
     max_receipts: u64,
     /// The newest time of receipt seen: the clock that receipts and lives age by.
@@ -75,12 +98,17 @@ struct Writer {
     commits: u64,
 }
 
+/// A writer at work.
+pub(crate) struct Started {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) shared: Arc<Shared>,
+}
+
 /// Opens the catalog and starts the thread. It ends when told to close or when no sender is left.
-pub(crate) fn start(
-    dir: DataDir,
-    options: &Options,
-) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StoreError> {
+pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreError> {
     let mut writer = Writer::open(&dir, options)?;
+    let shared = Arc::clone(&writer.shared);
     dir.confirm_format()?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
@@ -99,41 +127,65 @@ pub(crate) fn start(
         .name("staso-store-writer".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(work)
-        .map(|thread| (sender, thread))
+        .map(|thread| Started { commands: sender, thread, shared })
         .map_err(|e| StoreError::Engine(format!("cannot start the writer: {e}")))
 }
 
 impl Writer {
     fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
         let conn = schema::open_writer(&dir.catalog())?;
+        let files = Arc::new(Files::new(options.die_at_step, options.max_bytes));
+        let segments = Arc::new(Segments::new(dir.make_segments()?));
+        flush::remove_orphans(&conn, &files, segments.root())?;
+        migrate(&conn, &files, segments.root())?;
         let number = |sql: &str| -> Result<i64, StoreError> {
             conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
         let meta = |key: &str| number(&format!("SELECT value FROM meta WHERE key = '{key}'"));
         let newest_ns = number("SELECT coalesce(max(received_ns), 0) FROM receipts")?;
+        let next_segment = number("SELECT coalesce(max(segment), 0) + 1 FROM segments")?;
         let kept = Kept {
             cache: Cache::new(options.cache_bytes),
             encoder: Encoder::new()?,
             workspaces: HashMap::new(),
             slugs: HashMap::new(),
             last_sequence: meta("last_sequence")?.cast_unsigned(),
+            hot: Hot::new(),
+            segments: Arc::clone(&segments),
         };
-        let files = Arc::new(Files::new(options.die_at_step, options.max_bytes));
         let (applied, flushed) =
             (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());
-        let mut replay = Replay { conn: &conn, kept, applied, pending: Vec::new(), bytes: 0 };
+        let mut replay = Replay::new(&conn, kept, applied);
         let wal = Wal::open(&dir.wal(), Arc::clone(&files), flushed, applied, &mut |record| {
             replay.take(record)
         })?;
-        replay.apply()?;
-        let (kept, applied) = (replay.kept, replay.applied);
-        let max_receipts = options.max_receipts;
-        let mut writer =
-            Self { conn, wal, files, applied, kept, max_receipts, newest_ns, commits: 0 };
+        let kept = replay.finish()?;
+        let hot = RwLock::new(Arc::new(kept.hot.clone()));
+        let mut writer = Self {
+            shared: Arc::new(Shared {
+                hot,
+                segments,
+                files: Arc::clone(&files),
+                catalog: dir.catalog(),
+            }),
+            conn,
+            wal,
+            files,
+            hot_bytes: options.hot_bytes.max(1),
+            flush_after: options.flush_after,
+            flushing: None,
+            waiting_since: None,
+            failed_at: None,
+            next_segment,
+            kept,
+            max_receipts: options.max_receipts,
+            newest_ns,
+            commits: 0,
+        };
         if let Some(max_bytes) = options.max_bytes {
             writer.limit(max_bytes)?;
         }
-        writer.settle()?;
+        writer.wal.trim(flushed);
         Ok(writer)
     }
 
@@ -142,26 +194,48 @@ impl Writer {
         &mut self,
         commands: &mpsc::Receiver<Command>,
     ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
-        let mut next = commands.recv().ok();
-        while let Some(command) = next {
+        let mut next = None;
+        loop {
+            let command = match next.take() {
+                Some(command) => command,
+                None => self.wait(commands)?,
+            };
             // Whoever stopped waiting for an answer needs none: failed sends are no failures.
-            next = match command {
+            match command {
                 Command::Append { batch, answer, room } => {
-                    self.serve_group((batch, answer, room), commands)
+                    next = self.serve_group((batch, answer, room), commands);
                 }
                 Command::Delete { workspace, id, answer } => {
                     let _ = answer.send(self.delete(&workspace, id));
-                    None
                 }
                 Command::Limit { max_bytes, answer } => {
                     let _ = answer.send(self.limit(max_bytes));
-                    None
+                }
+                Command::Flush { answer } => {
+                    let _ = answer.send(self.flush_all());
                 }
                 Command::Close { answer } => return Some(answer),
-            };
-            next = next.or_else(|| commands.recv().ok());
+            }
         }
-        None
+    }
+
+    /// The next command; meanwhile flushes are begun and ended. `None` when no sender is left.
+    fn wait(&mut self, commands: &mpsc::Receiver<Command>) -> Option<Command> {
+        loop {
+            self.tend();
+            let patience = match (&self.flushing, self.waiting_since) {
+                (Some(_), _) => TENDING,
+                (None, Some(since)) => {
+                    self.flush_after.saturating_sub(since.elapsed()).max(TENDING)
+                }
+                (None, None) => return commands.recv().ok(),
+            };
+            match commands.recv_timeout(patience) {
+                Ok(command) => return Some(command),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            }
+        }
     }
 
     /// Commits a batch with those that queued up behind it; hands back the command that ended the
@@ -171,6 +245,7 @@ impl Writer {
         first: Waiting,
         commands: &mpsc::Receiver<Command>,
     ) -> Option<Command> {
+        self.tend();
         let mut spans = first.0.spans.len();
         let mut group = vec![first];
         let mut next = None;
@@ -195,7 +270,7 @@ impl Writer {
     /// Commits a group. Where that fails each batch is tried alone, so that none fails for
     /// another's sake.
     fn commit(&mut self, group: Vec<Waiting>) {
-        let batches: Vec<&Batch> = group.iter().map(|(batch, ..)| &**batch).collect();
+        let batches: Vec<&Incoming> = group.iter().map(|(batch, ..)| &**batch).collect();
         match self.transact(&batches) {
             Ok(answers) => {
                 for ((_, sender, _room), answer) in group.into_iter().zip(answers) {
@@ -211,23 +286,18 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+    fn transact(&mut self, batches: &[&Incoming]) -> Result<Vec<Appended>, StoreError> {
+        self.make_room()?;
         let result = self.try_transact(batches);
         if result.is_err() {
-            self.kept.forget();
             self.roll_back();
-        }
-        if self.wal.sealed_bytes() > SETTLE_ABOVE
-            && let Err(error) = self.settle()
-        {
-            // What is in the log is safe there, and settled by the next attempt.
-            tracing::error!(%error, "the log could not be trimmed");
         }
         result
     }
 
     /// Some failures, a full disk among them, have rolled back by themselves.
-    fn roll_back(&self) {
+    fn roll_back(&mut self) {
+        self.kept.forget((*self.shared.hot()).clone());
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {
@@ -235,7 +305,7 @@ impl Writer {
         }
     }
 
-    fn try_transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+    fn try_transact(&mut self, batches: &[&Incoming]) -> Result<Vec<Appended>, StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         let mut transaction = Transaction::new(&self.conn, &mut self.kept);
         let mut answers = Vec::with_capacity(batches.len());
@@ -248,7 +318,7 @@ impl Writer {
             }
         }
         let last_sequence = transaction.finish()?;
-        let newest_ns = batches.iter().map(|batch| batch.received_ns).max().unwrap_or_default();
+        let newest_ns = batches.iter().map(|one| one.batch.received_ns).max().unwrap_or_default();
         self.newest_ns = self.newest_ns.max(newest_ns);
         self.commits += 1;
         if self.commits.is_multiple_of(COMMITS_PER_PRUNING) {
@@ -262,19 +332,32 @@ impl Writer {
     /// The end of every transaction: its records become durable, then it becomes visible.
     fn log_and_commit(&mut self, records: &[(Kind, Vec<u8>)]) -> Result<(), StoreError> {
         if records.is_empty() {
-            return self.conn.execute_batch("COMMIT").map_err(from_sqlite);
+            return self.publish();
         }
         let applied = self.wal.last() + records.len() as u64;
         set_meta(&self.conn, "applied", applied)?;
         let mark = self.wal.mark();
         self.wal.append(records)?;
-        self.files.step();
-        if let Err(error) = self.conn.execute_batch("COMMIT") {
+        if let Err(error) = self.publish() {
             self.wal.take_back(mark)?;
-            return Err(from_sqlite(error));
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Commits, and replaces the hot set in the same moment.
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let hot = Arc::new(self.kept.hot.clone());
+        self.files.step();
+        {
+            let mut published = self.shared.hot.write().unwrap_or_else(PoisonError::into_inner);
+            self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+            *published = hot;
         }
         self.files.step();
-        self.applied = applied;
+        if self.waiting_since.is_none() && self.kept.hot.settled_bytes() > 0 {
+            self.waiting_since = Some(Instant::now());
+        }
         Ok(())
     }
 
@@ -302,14 +385,125 @@ impl Writer {
         Ok(trace_id)
     }
 
-    /// Syncs the catalog, so that what it has applied need not stay in the log.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        self.conn.pragma_update(None, "synchronous", "FULL").map_err(from_sqlite)?;
-        let result = set_meta(&self.conn, "flushed", self.applied);
-        self.conn.pragma_update(None, "synchronous", "NORMAL").map_err(from_sqlite)?;
-        result?;
-        self.wal.trim(self.applied);
+    /// Ends a flush that is written, begins one that is due.
+    fn tend(&mut self) {
+        if self.flushing.as_ref().is_some_and(|flushing| flushing.thread.is_finished()) {
+            self.end_flush_or_report();
+        }
+        let is_due = self.kept.hot.settled_bytes() >= self.hot_bytes
+            || self.waiting_since.is_some_and(|since| since.elapsed() >= self.flush_after);
+        if is_due && self.flushing.is_none() && self.may_try() {
+            let begun = self.begin_flush(false);
+            if let Err(error) = begun {
+                self.flush_failed(&error);
+            }
+        }
+        self.checkpoint();
+    }
+
+    /// After a failure the next attempt waits a while.
+    fn may_try(&self) -> bool {
+        self.failed_at.is_none_or(|at| at.elapsed() >= RETRY)
+    }
+
+    fn flush_failed(&mut self, error: &StoreError) {
+        self.failed_at = Some(Instant::now());
+        tracing::error!(%error, "hot spans could not be moved to segments; they stay in the log");
+    }
+
+    /// Before the hot set grows beyond its bound, a flush is waited for.
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        while self.kept.hot.bytes() > self.hot_bytes.saturating_mul(MAX_HOT) {
+            if self.flushing.is_none() {
+                self.begin_flush(true)?;
+            }
+            self.end_flush()?;
+        }
         Ok(())
+    }
+
+    /// Moves everything that is not open to segments.
+    fn flush_all(&mut self) -> Result<(), StoreError> {
+        self.end_flush()?;
+        self.begin_flush(false)?;
+        self.end_flush()
+    }
+
+    /// Chooses what goes, carries over what stays, and starts the writing. Open spans go too where
+    /// `open_too` says so.
+    fn begin_flush(&mut self, open_too: bool) -> Result<(), StoreError> {
+        let (going, staying): (Vec<_>, Vec<_>) =
+            self.kept.hot.spans().partition(|(_, span)| open_too || !span.is_open());
+        self.waiting_since = None;
+        if going.is_empty() {
+            return Ok(());
+        }
+        self.wal.seal();
+        let up_to = self.wal.last();
+        let going = going.into_iter().map(|(ws, span)| (ws, Arc::clone(span)));
+        let plan = Plan::new(going, self.next_segment);
+        if !staying.is_empty() {
+            let spans = staying.iter().map(|(_, span)| SpanRecord::of(span, None)).collect();
+            self.wal.append(&[(Kind::Carried, encode(&CarriedRecord { spans })?)])?;
+        }
+        self.next_segment += plan.segments();
+        let shared = Arc::clone(&self.shared);
+        let work = move || plan.write(&shared.files, shared.segments.root());
+        let thread = std::thread::Builder::new()
+            .name("staso-store-flush".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(work)
+            .map_err(|e| StoreError::Engine(format!("cannot start a flush: {e}")))?;
+        self.flushing = Some(Flushing { thread, up_to });
+        Ok(())
+    }
+
+    fn end_flush_or_report(&mut self) {
+        match self.end_flush() {
+            Ok(()) => self.failed_at = None,
+            Err(error) => self.flush_failed(&error),
+        }
+    }
+
+    /// Waits for the flush that is being written and makes it visible.
+    fn end_flush(&mut self) -> Result<(), StoreError> {
+        let Some(Flushing { thread, up_to }) = self.flushing.take() else { return Ok(()) };
+        let panicked = |_| StoreError::Engine("a flush ended in a panic".to_owned());
+        let segments = thread.join().map_err(panicked)??;
+        let result = self.make_visible(&segments, up_to);
+        if result.is_err() {
+            self.roll_back();
+            flush::remove(&self.files, self.shared.segments.root(), &segments);
+        } else {
+            self.wal.trim(up_to);
+        }
+        result
+    }
+
+    /// One synced transaction: what the catalog then says need not stay in the log.
+    fn make_visible(&mut self, segments: &[NewSegment], up_to: u64) -> Result<(), StoreError> {
+        self.conn.pragma_update(None, "synchronous", "FULL").map_err(from_sqlite)?;
+        let result = self.try_make_visible(segments, up_to);
+        self.conn.pragma_update(None, "synchronous", "NORMAL").map_err(from_sqlite)?;
+        result
+    }
+
+    fn try_make_visible(&mut self, segments: &[NewSegment], up_to: u64) -> Result<(), StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        flush::make_visible(&self.conn, &mut self.kept, segments)?;
+        set_meta(&self.conn, "flushed", up_to)?;
+        self.publish()
+    }
+
+    /// Copies SQLite's own log into the catalog, when it is large.
+    fn checkpoint(&self) {
+        let log = self.shared.catalog.with_extension("db-wal");
+        if std::fs::metadata(log).is_ok_and(|meta| meta.len() > CHECKPOINT_BYTES) {
+            let copied = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            if let Err(error) = copied {
+                tracing::warn!(%error, "the catalog's log could not be copied");
+            }
+        }
     }
 
     /// Forgets old receipts, and the lives of processes that were not heard of for as long and hold
@@ -343,8 +537,8 @@ impl Writer {
     }
 
     fn close(mut self) -> Result<(), StoreError> {
-        self.wal.seal();
-        self.settle()?;
+        // What is hot stays in the log, from which the next opening has it.
+        self.end_flush_or_report();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         // A reader may keep the log alive: it is then copied at the next opening.
         let copied = self.conn.query_row(checkpoint, [], |_| Ok(())).map_err(from_sqlite);

@@ -83,12 +83,6 @@ impl Wal {
         self.next - 1
     }
 
-    /// Bytes of files that are full.
-    pub(crate) fn sealed_bytes(&self) -> u64 {
-        let size = |sealed: &Sealed| std::fs::metadata(&sealed.path).map_or(0, |meta| meta.len());
-        self.sealed.iter().map(size).sum()
-    }
-
     /// Where the log stands now.
     pub(crate) fn mark(&self) -> Mark {
         Mark { next: self.next, bytes: self.current.as_ref().map(|current| current.bytes) }

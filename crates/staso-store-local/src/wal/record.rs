@@ -19,11 +19,15 @@ pub(crate) enum Kind {
     Batch = 1,
     /// An annotation that was deleted.
     DeleteAnnotation = 2,
+    /// Spans that older log files had and that are in no segment yet.
+    Carried = 3,
 }
 
 impl Kind {
     pub(super) fn of(number: u8) -> Option<Self> {
-        [Self::Batch, Self::DeleteAnnotation].into_iter().find(|kind| *kind as u8 == number)
+        [Self::Batch, Self::DeleteAnnotation, Self::Carried]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
     }
 }
 
@@ -72,6 +76,13 @@ struct AnnotationEntry {
 pub(crate) struct DeletedRecord {
     pub(crate) workspace: String,
     pub(crate) id: Bytes,
+}
+
+/// Carried spans; each names its workspace.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct CarriedRecord {
+    pub(crate) spans: Vec<SpanRecord>,
 }
 
 impl SpanRecord {
