@@ -95,6 +95,16 @@ impl CachedTrace {
         self.slots.push(slot);
     }
 
+    /// Says where a version went, if it is still the newest.
+    pub(crate) fn moved(&mut self, span_id: &SpanId, version: &Version, to: Place) {
+        let at = self.places.get(span_id).copied();
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
+            && slot.version == *version
+        {
+            slot.place = to;
+        }
+    }
+
     /// The sum of all spans.
     pub(crate) fn rollup(&mut self) -> Rollup {
         let mut whole = Rollup::default();
@@ -135,11 +145,6 @@ impl Cache {
 
     pub(crate) fn insert(&mut self, trace: TraceRef, cached: CachedTrace) {
         self.traces.insert(trace, cached);
-    }
-
-    /// Forgets a trace whose spans went elsewhere.
-    pub(crate) fn remove(&mut self, trace: &TraceRef) {
-        self.traces.remove(trace);
     }
 
     /// Forgets everything: after a rollback nothing here can be trusted.

@@ -9,7 +9,7 @@ use staso_model::Span;
 use staso_store::StoreError;
 
 use crate::apply::{Kept, run};
-use crate::cache::TraceRef;
+use crate::cache::Place;
 use crate::error::from_io;
 use crate::files::Files;
 use crate::segment;
@@ -118,19 +118,19 @@ pub(crate) fn make_visible(
     kept: &mut Kept,
     segments: &[NewSegment],
 ) -> Result<(), StoreError> {
-    let mut moved = HashSet::<TraceRef>::new();
     for segment in segments {
         insert(conn, segment)?;
-        for (row, span) in (0_i64..).zip(&segment.spans) {
+        for (row, span) in (0_u64..).zip(&segment.spans) {
             let trace = (segment.ws, span.trace_id);
-            moved.insert(trace);
             if !kept.hot.remove(&trace, &span.span_id, &span.version) {
                 let sql = "INSERT INTO deleted (segment, row) VALUES (?1, ?2)";
-                run(conn, sql, params![segment.number, row])?;
+                run(conn, sql, params![segment.number, row.cast_signed()])?;
+            } else if let Some(cached) = kept.cache.get(&trace) {
+                let place = Place::Segment { segment: segment.number, row };
+                cached.moved(&span.span_id, &span.version, place);
             }
         }
     }
-    moved.iter().for_each(|trace| kept.cache.remove(trace));
     Ok(())
 }
 

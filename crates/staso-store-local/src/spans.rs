@@ -33,6 +33,9 @@ pub(crate) struct Part {
 const LEAST_VERSION: Version =
     Version { stage: Stage::Open, client: 0, received_ns: i64::MIN, sequence: 0 };
 
+/// The payloads of so many roots are read one by one; of more, with the whole range.
+const FEW_ROOTS: usize = 4;
+
 /// One row of a segment, perhaps damaged.
 type RowCells = Result<Vec<Cell>, String>;
 
@@ -138,10 +141,20 @@ impl Reader<'_> {
     ) -> Result<(), StoreError> {
         for part in self.parts(trace_id)? {
             let Some(segment) = self.opened(&part) else { continue };
-            for (at, cells) in self.live_rows(&part, &segment, HEAD)? {
+            let mut rows = self.live_rows(&part, &segment, HEAD)?;
+            let is_root =
+                |cells: &RowCells| cells.as_ref().is_ok_and(|cells| row::step(cells).0.is_none());
+            let is_whole = rows.iter().filter(|(_, cells)| is_root(cells)).count() > FEW_ROOTS;
+            if is_whole {
+                rows = self.live_rows(&part, &segment, COLUMNS.len())?;
+            }
+            for (at, cells) in rows {
                 let place = Place::Segment { segment: part.segment, row: at };
                 let known = cells.as_ref().ok().and_then(|cells| row::identity(cells));
                 match (decode(&part, at, &cells, self.workspace), known) {
+                    (Ok(span), _) if is_whole => {
+                        found(place, span.span_id, span.version, Some(SpanSummary::of(&span)));
+                    }
                     (Ok(span), _) => {
                         let summary = self.summary(&part, &segment, at, &span);
                         found(place, span.span_id, span.version, summary);

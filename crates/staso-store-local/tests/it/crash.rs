@@ -53,8 +53,8 @@ fn child() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let die_at_step = std::env::var(STEP).ok().map(|step| step.parse().unwrap());
-        // Few bytes, so that flushes are under way all the time.
-        let options = Options { die_at_step, hot_bytes: 4_000, ..Options::default() };
+        // Few bytes, so that flushes are often under way.
+        let options = Options { die_at_step, hot_bytes: 40_000, ..Options::default() };
         let store = LocalStore::open(Path::new(&dir), &options).unwrap();
         let mut n = first;
         loop {
@@ -194,7 +194,7 @@ fn two_hundred_crashes_lose_and_double_nothing() {
 }
 
 /// How many steps are tried: the opening, some dozen appends and several flushes.
-const STEPS: u64 = 100;
+const STEPS: u64 = 80;
 /// A directory is small, since all of it is read after each crash.
 const STEPS_PER_DIR: u64 = 10;
 
