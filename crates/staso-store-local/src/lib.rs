@@ -1,10 +1,12 @@
 //! The embedded engine: one directory, durable before it acknowledges.
 //!
-//! `LOCK` keeps a second server out, `VERSION` names the format, `catalog.db` holds everything
-//! else in SQLite, whose synced write-ahead log is what an acknowledgement waits for. One thread
-//! writes and commits many batches at once ([`writer`]); reads run on connections of their own, on
-//! snapshots ([`pool`]). Rows of the list are recomputed from narrow summaries of the spans
-//! ([`cache`]), and every filter is decided by the contract's own matcher ([`list`]).
+//! A batch is written to a log of our own ([`wal`]), and one sync of it is all that an
+//! acknowledgement waits for. Its spans stay in memory ([`hot`]) until they go to Parquet files
+//! ([`segment`], [`flush`]); the catalog, `catalog.db`, has what lists need, and where everything is.
+//! One thread writes and commits many batches at once ([`writer`]); reads run on connections of
+//! their own, on snapshots of catalog and hot set together ([`pool`]). Rows of the list are recomputed
+//! from narrow summaries of the spans ([`cache`]), and every filter is decided by the contract's own
+//! matcher ([`list`]). `docs/internals/on-disk-format.md` has the bytes.
 
 mod apply;
 mod cache;
