@@ -197,3 +197,73 @@ impl Wal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> [(Kind, Vec<u8>); 1] {
+        [(Kind::Batch, text.as_bytes().to_vec())]
+    }
+
+    fn open(dir: &Path, files: &Arc<Files>) -> (Wal, Vec<(u64, String)>) {
+        let mut seen = Vec::new();
+        let wal = Wal::open(dir, Arc::clone(files), 0, 0, &mut |record| {
+            seen.push((record.number, String::from_utf8(record.body).unwrap()));
+            Ok(true)
+        });
+        (wal.unwrap(), seen)
+    }
+
+    fn told(records: &[(u64, &str)]) -> Vec<(u64, String)> {
+        records.iter().map(|(number, text)| (*number, (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_was_taken_back_is_void_and_its_number_is_given_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::new(None, None));
+        let (mut wal, _) = open(dir.path(), &files);
+        wal.append(&body("one")).unwrap();
+        let mark = wal.mark();
+        wal.append(&body("gone")).unwrap();
+        wal.take_back(mark).unwrap();
+        wal.append(&body("two")).unwrap();
+        let (_, seen) = open(dir.path(), &files);
+        assert_eq!(seen, told(&[(1, "one"), (2, "two")]));
+    }
+
+    /// As after a failed sync, when the older file could not even be cut back.
+    #[test]
+    fn the_end_of_a_file_that_was_given_up_is_void() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::new(None, None));
+        let (mut wal, _) = open(dir.path(), &files);
+        wal.append(&body("one")).unwrap();
+        wal.append(&body("gone")).unwrap();
+        let path = wal.current.as_ref().unwrap().path.clone();
+        let uncut = std::fs::read(&path).unwrap();
+        wal.next -= 1;
+        wal.give_up_file();
+        std::fs::write(&path, uncut).unwrap();
+        wal.append(&body("two")).unwrap();
+        assert_ne!(wal.current.as_ref().unwrap().path, path, "a file is given up for good");
+        let (mut wal, seen) = open(dir.path(), &files);
+        assert_eq!(seen, told(&[(1, "one"), (2, "two")]));
+        wal.append(&body("three")).unwrap();
+        assert_eq!(open(dir.path(), &files).1, told(&[(1, "one"), (2, "two"), (3, "three")]));
+    }
+
+    #[test]
+    fn a_full_disk_costs_what_was_refused_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::new(None, None));
+        let (mut wal, _) = open(dir.path(), &files);
+        wal.append(&body("one")).unwrap();
+        files.limit(files.used());
+        assert!(matches!(wal.append(&body("refused")), Err(StoreError::DiskFull)));
+        files.limit(u64::MAX);
+        wal.append(&body("two")).unwrap();
+        assert_eq!(open(dir.path(), &files).1, told(&[(1, "one"), (2, "two")]));
+    }
+}
