@@ -22,6 +22,7 @@ const CRASHES: u32 = 200;
 const CRASHES_PER_DIR: u32 = 40;
 const DIR: &str = "STASO_CRASH_TEST_DIR";
 const FIRST: &str = "STASO_CRASH_TEST_FIRST";
+const STEP: &str = "STASO_CRASH_TEST_STEP";
 /// Spans of one batch; half of them go to a trace of all batches.
 const SPANS: u64 = 6;
 const SHARED_TRACE: u64 = 1 << 40;
@@ -51,7 +52,10 @@ fn child() {
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = LocalStore::open(Path::new(&dir), &Options::default()).unwrap();
+        let die_at_step = std::env::var(STEP).ok().map(|step| step.parse().unwrap());
+        // Few bytes, so that flushes are often under way.
+        let options = Options { die_at_step, hot_bytes: 40_000, ..Options::default() };
+        let store = LocalStore::open(Path::new(&dir), &options).unwrap();
         let mut n = first;
         loop {
             // Several at once, so that group commits are killed too.
@@ -72,15 +76,24 @@ fn child() {
     });
 }
 
-fn start(dir: &Path, first: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+fn start(dir: &Path, first: u64, step: Option<u64>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["crash::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .env(FIRST, first.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::piped());
+    if let Some(step) = step {
+        command.env(STEP, step.to_string());
+    }
+    command.spawn().unwrap()
+}
+
+/// The number in a line that says what was acknowledged. A panic is no crash of the right sort.
+fn acknowledged(line: &str) -> Option<u64> {
+    assert!(!line.contains("panicked"), "{line}");
+    line.strip_prefix("acknowledged ").map(|n| n.parse().unwrap())
 }
 
 /// Runs a child until it acknowledged `wanted` batches and a random moment more, kills it, and
@@ -90,7 +103,7 @@ fn crash(dir: &Path, first: u64, random: &mut u64) -> Option<u64> {
         random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let wanted = (*random >> 33) % 12;
     let more = Duration::from_micros((*random >> 40) % 3_000);
-    let mut child = start(dir, first);
+    let mut child = start(dir, first, None);
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut last = None;
     let mut seen = 0;
@@ -103,9 +116,8 @@ fn crash(dir: &Path, first: u64, random: &mut u64) -> Option<u64> {
     // The pipe is read to its end: an acknowledgement printed before the kill counts.
     for line in lines {
         let line = line.unwrap();
-        assert!(!line.contains("panicked"), "{line}");
-        if let Some(n) = line.strip_prefix("acknowledged ") {
-            last = Some(n.parse().unwrap());
+        if let Some(n) = acknowledged(&line) {
+            last = Some(n);
             seen += 1;
         }
         if seen >= wanted && !killed {
@@ -179,4 +191,37 @@ fn two_hundred_crashes_lose_and_double_nothing() {
     }
     println!("{acknowledged_in_all} acknowledged batches, {CRASHES} crashes");
     assert!(acknowledged_in_all > u64::from(CRASHES), "the children got to work");
+}
+
+/// How many steps are tried: the opening, some dozen appends and several flushes.
+const STEPS: u64 = 80;
+/// A directory is small, since all of it is read after each crash.
+const STEPS_PER_DIR: u64 = 10;
+
+/// Before and after each write, sync, rename, removal and commit, one after another: the process ends
+/// there, and nothing is lost or doubled.
+#[test]
+fn every_step_to_the_disk_can_be_the_last() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut dir = tempfile::tempdir().unwrap();
+    let mut all = BTreeMap::new();
+    let mut first = 1;
+    let mut worked = 0;
+    for step in 1..=STEPS {
+        if step.is_multiple_of(STEPS_PER_DIR) {
+            dir = tempfile::tempdir().unwrap();
+            all.clear();
+            first = 1;
+        }
+        let mut child = start(dir.path(), first, Some(step));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let last = lines.filter_map(|line| acknowledged(&line.unwrap())).max();
+        assert!(!child.wait().unwrap().success(), "it ended by itself at step {step}");
+        if let Some(last) = last {
+            all.insert(first, last);
+            worked += 1;
+        }
+        first = runtime.block_on(check(dir.path(), &all));
+    }
+    assert!(worked > STEPS / 2, "most of them got to work: {worked}");
 }

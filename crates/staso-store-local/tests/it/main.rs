@@ -5,6 +5,8 @@
 mod crash;
 mod directory;
 mod failures;
+mod formats;
+mod log;
 mod suite;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};
