@@ -1,8 +1,9 @@
 //! Every write to the data directory outside SQLite goes through here: it is counted against the
-//! bound on size, and each operation has a number at which a crash test can end the process.
+//! bound on size, and each operation has numbers at which a test can end the process or have it fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,8 @@ pub(crate) struct Files {
     steps: AtomicU64,
     /// The step at which the process ends itself; 0: never.
     die_at: u64,
+    /// The steps at which an operation answers that it failed: before it was done, or after.
+    failing: Range<u64>,
     used: AtomicU64,
     max_bytes: AtomicU64,
 }
@@ -23,9 +26,15 @@ impl Files {
         Self {
             steps: AtomicU64::new(0),
             die_at: die_at.unwrap_or(0),
+            failing: 0..0,
             used: AtomicU64::new(0),
             max_bytes: AtomicU64::new(max_bytes.unwrap_or(u64::MAX)),
         }
+    }
+
+    /// The same, with operations that fail at these steps.
+    pub(crate) fn failing(self, steps: Option<Range<u64>>) -> Self {
+        Self { failing: steps.unwrap_or(0..0), ..self }
     }
 
     /// Changes the bound on all files together.
@@ -43,17 +52,28 @@ impl Files {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// One step of a crash test.
-    pub(crate) fn step(&self) {
-        if self.steps.fetch_add(1, Ordering::Relaxed) + 1 == self.die_at {
+    /// One step of a crash test; answers its number.
+    pub(crate) fn step(&self) -> u64 {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        if step == self.die_at {
             std::process::abort();
         }
+        step
+    }
+
+    /// A step at which a test may have the operation fail, as a broken device does.
+    fn fallible_step(&self) -> io::Result<()> {
+        const EIO: i32 = 5;
+        if self.failing.contains(&self.step()) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(())
     }
 
     fn stepped<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.step();
+        self.fallible_step()?;
         let done = work()?;
-        self.step();
+        self.fallible_step()?;
         Ok(done)
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use staso_model::{Span, SpanId, Version};
+use staso_model::{Payload, Span, SpanId, Value, Version};
 
 use crate::cache::TraceRef;
 
@@ -107,10 +107,80 @@ fn shard((ws, trace_id): &TraceRef) -> usize {
 
 /// About how much memory a span holds.
 pub(crate) fn span_bytes(span: &Span) -> usize {
-    let payload = |payload: &Option<staso_model::Payload>| {
-        payload.as_ref().map_or(0, |payload| payload.text.len())
+    let payload = |payload: &Option<Payload>| payload.as_ref().map_or(0, |it| it.text.len());
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let event = |e: &staso_model::Event| 128 + e.name.len() + attribute_bytes(&e.attributes);
+    let events: usize = span.events.iter().map(event).sum();
+    let links: usize =
+        span.links.iter().map(|l| 128 + l.trace_state.len() + attribute_bytes(&l.attributes)).sum();
+    let tags: usize = span.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();
+    size_of::<Span>()
+        + span.workspace.len()
+        + span.name.len()
+        + text(&span.error_message)
+        + payload(&span.input)
+        + payload(&span.output)
+        + events
+        + links
+        + tags
+        + attribute_bytes(&span.attributes)
+}
+
+fn attribute_bytes(attributes: &[(String, Value)]) -> usize {
+    attributes.iter().map(|(key, value)| size_of::<String>() + key.len() + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    let held = match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::Map(attributes) => attribute_bytes(attributes),
     };
-    let events: usize = span.events.iter().map(|e| 128 + 64 * e.attributes.len()).sum();
-    let attributes = 96 * span.attributes.len();
-    size_of::<Span>() + payload(&span.input) + payload(&span.output) + events + attributes
+    size_of::<Value>() + held
+}
+
+#[cfg(test)]
+mod tests {
+    use staso_model::{Event, TraceId};
+
+    use super::*;
+
+    /// Wherever a client puts a megabyte, the bound on memory sees it.
+    #[test]
+    fn all_text_of_a_span_counts() {
+        let text = || "x".repeat(1 << 20);
+        let value =
+            || Value::Array(vec![Value::Map(vec![("k".to_owned(), text().as_str().into())])]);
+        let fill: [fn(&mut Span, String, Value); 7] = [
+            |span, _, value| span.attributes = vec![("key".to_owned(), value)],
+            |span, text, _| span.attributes = vec![(text, Value::Null)],
+            |span, text, _| span.attributes = vec![("b".to_owned(), Value::Bytes(text.into()))],
+            |span, _, value| {
+                let attributes = vec![("key".to_owned(), value)];
+                span.events = vec![Event {
+                    time_ns: 0,
+                    name: String::new(),
+                    attributes,
+                    dropped_attributes: 0,
+                }];
+            },
+            |span, text, _| span.error_message = Some(text),
+            |span, text, _| span.tags = vec![text],
+            |span, text, _| span.input = Some(Payload::text(text)),
+        ];
+        for (i, fill) in fill.into_iter().enumerate() {
+            let mut span = Span::new("w", TraceId([1; 16]), SpanId([0; 16]));
+            let before = span_bytes(&span);
+            fill(&mut span, text(), value());
+            assert!(span_bytes(&span) >= before + (1 << 20), "case {i}");
+            let mut hot = Hot::new();
+            let version = span.version;
+            hot.put(1, Arc::new(span));
+            assert!(hot.bytes() > 1 << 20 && hot.settled_bytes() <= hot.bytes());
+            assert!(hot.remove(&(1, TraceId([1; 16])), &SpanId([0; 16]), &version));
+            assert_eq!((hot.bytes(), hot.settled_bytes()), (0, 0));
+        }
+    }
 }

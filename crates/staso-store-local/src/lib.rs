@@ -31,6 +31,7 @@ mod tokens;
 mod wal;
 mod writer;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -79,6 +80,8 @@ pub struct Options {
     /// For crash tests: the process ends itself, as if killed, at this step; each operation on a
     /// file has one before it and one after.
     pub die_at_step: Option<u64>,
+    /// For tests: operations on files fail at these steps, which are counted in the same way.
+    pub fail_at_steps: Option<Range<u64>>,
 }
 
 impl Default for Options {
@@ -94,6 +97,7 @@ impl Default for Options {
             max_receipts: 1_000_000,
             max_bytes: None,
             die_at_step: None,
+            fail_at_steps: None,
         }
     }
 }

@@ -110,15 +110,16 @@ impl Reader<'_> {
         for part in self.parts(trace_id)? {
             let segment = match self.segments.get(self.conn, part.segment, &part.path) {
                 Ok(segment) => segment,
-                Err(error) => {
+                Err(error @ StoreError::Damaged { .. }) => {
                     damage = Some(error);
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             for (at, cells) in self.live_rows(&part, &segment, IDENTITY)? {
                 match cells.map(|cells| row::identity(&cells)) {
                     Ok(Some(identity)) if identity.span_id == span_id => {
-                        let cells = segment.rows(at..at + 1, COLUMNS.len()).pop();
+                        let cells = segment.rows(at..at + 1, COLUMNS.len())?.pop();
                         let cells = cells.unwrap_or_else(|| Err("it is missing".to_owned()));
                         return decode(&part, at, &cells, self.workspace).map(Some);
                     }
@@ -140,7 +141,7 @@ impl Reader<'_> {
         found: &mut dyn FnMut(Place, SpanId, Version, Option<SpanSummary>),
     ) -> Result<(), StoreError> {
         for part in self.parts(trace_id)? {
-            let Some(segment) = self.opened(&part) else { continue };
+            let Some(segment) = self.opened(&part)? else { continue };
             let mut rows = self.live_rows(&part, &segment, HEAD)?;
             let is_root =
                 |cells: &RowCells| cells.as_ref().is_ok_and(|cells| row::step(cells).0.is_none());
@@ -156,7 +157,7 @@ impl Reader<'_> {
                         found(place, span.span_id, span.version, Some(SpanSummary::of(&span)));
                     }
                     (Ok(span), _) => {
-                        let summary = self.summary(&part, &segment, at, &span);
+                        let summary = self.summary(&part, &segment, at, &span)?;
                         found(place, span.span_id, span.version, summary);
                     }
                     (Err(error), Some(known)) => {
@@ -171,22 +172,23 @@ impl Reader<'_> {
     }
 
     /// A root shows the start of its payloads.
-    fn summary(&self, part: &Part, segment: &Segment, at: u64, head: &Span) -> Option<SpanSummary> {
+    fn summary(
+        &self,
+        part: &Part,
+        segment: &Segment,
+        at: u64,
+        head: &Span,
+    ) -> Result<Option<SpanSummary>, StoreError> {
         if head.parent_span_id.is_some() {
-            return Some(SpanSummary::of_head(head));
+            return Ok(Some(SpanSummary::of_head(head)));
         }
-        let cells = segment.rows(at..at + 1, COLUMNS.len()).pop()?;
-        match decode(part, at, &cells, self.workspace) {
-            Ok(span) => Some(SpanSummary::of(&span)),
-            Err(error) => {
-                report(&error);
-                None
-            }
-        }
+        let Some(cells) = segment.rows(at..at + 1, COLUMNS.len())?.pop() else { return Ok(None) };
+        let span = decode(part, at, &cells, self.workspace);
+        Ok(span.inspect_err(report).ok().map(|span| SpanSummary::of(&span)))
     }
 
     /// Calls `found` with the first columns of every row of a trace that is not deleted. Segments that
-    /// cannot be opened are reported and passed over.
+    /// are damaged or gone are reported and passed over.
     fn flushed(
         &self,
         trace_id: TraceId,
@@ -194,7 +196,7 @@ impl Reader<'_> {
         found: &mut dyn FnMut(&Part, u64, RowCells) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         for part in self.parts(trace_id)? {
-            let Some(segment) = self.opened(&part) else { continue };
+            let Some(segment) = self.opened(&part)? else { continue };
             for (at, cells) in self.live_rows(&part, &segment, columns)? {
                 found(&part, at, cells)?;
             }
@@ -202,9 +204,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn opened(&self, part: &Part) -> Option<Arc<Segment>> {
-        let segment = self.segments.get(self.conn, part.segment, &part.path);
-        segment.inspect_err(report).ok()
+    fn opened(&self, part: &Part) -> Result<Option<Arc<Segment>>, StoreError> {
+        match self.segments.get(self.conn, part.segment, &part.path) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(error @ StoreError::Damaged { .. }) => {
+                report(&error);
+                Ok(None)
+            }
+            // It may pass; what the segment has must not be taken for lost meanwhile.
+            Err(error) => Err(error),
+        }
     }
 
     fn live_rows(
@@ -215,7 +224,7 @@ impl Reader<'_> {
     ) -> Result<Vec<(u64, RowCells)>, StoreError> {
         let range = part.first_row..part.first_row + part.rows;
         let deleted = self.deleted(part)?;
-        let mut rows: Vec<_> = range.clone().zip(segment.rows(range, columns)).collect();
+        let mut rows: Vec<_> = range.clone().zip(segment.rows(range, columns)?).collect();
         rows.retain(|(at, _)| !deleted.contains(at));
         Ok(rows)
     }

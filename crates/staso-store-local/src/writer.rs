@@ -37,8 +37,6 @@ use crate::writer::flushing::Flushing;
 const KEPT_NS: i64 = 25 * 3_600 * 1_000_000_000;
 /// How many commits pass between two clearings of what has had its time.
 const COMMITS_PER_PRUNING: u64 = 256;
-/// How often the writer looks after a flush that is being written.
-const TENDING: Duration = Duration::from_millis(20);
 /// A transaction takes no further batch above these.
 const MAX_GROUP_BATCHES: usize = 128;
 const MAX_GROUP_SPANS: usize = 10_000;
@@ -80,8 +78,10 @@ struct Writer {
     flushing: Option<Flushing>,
     /// When something that could be flushed was first seen.
     waiting_since: Option<Instant>,
-    /// When a flush last failed, unless one succeeded since.
-    failed_at: Option<Instant>,
+    /// When a flush last failed, and how, unless one succeeded since.
+    failed: Option<(Instant, StoreError)>,
+    /// How much the last flush carried over in the log.
+    carried_bytes: u64,
     next_segment: i64,
     kept: Kept,
     max_receipts: u64,
@@ -126,7 +126,8 @@ pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreErr
 impl Writer {
     fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
         let conn = schema::open_writer(&dir.catalog())?;
-        let files = Arc::new(Files::new(options.die_at_step, options.max_bytes));
+        let files = Files::new(options.die_at_step, options.max_bytes);
+        let files = Arc::new(files.failing(options.fail_at_steps.clone()));
         let segments = Arc::new(Segments::new(dir.make_segments()?));
         flush::remove_orphans(&conn, &files, segments.root())?;
         migrate(&conn, &files, segments.root())?;
@@ -167,7 +168,8 @@ impl Writer {
             flush_after: options.flush_after,
             flushing: None,
             waiting_since: None,
-            failed_at: None,
+            failed: None,
+            carried_bytes: 0,
             next_segment,
             kept,
             max_receipts: options.max_receipts,
@@ -215,13 +217,7 @@ impl Writer {
     fn wait(&mut self, commands: &mpsc::Receiver<Command>) -> Option<Command> {
         loop {
             self.tend();
-            let patience = match (&self.flushing, self.waiting_since) {
-                (Some(_), _) => TENDING,
-                (None, Some(since)) => {
-                    self.flush_after.saturating_sub(since.elapsed()).max(TENDING)
-                }
-                (None, None) => return commands.recv().ok(),
-            };
+            let Some(patience) = self.patience() else { return commands.recv().ok() };
             match commands.recv_timeout(patience) {
                 Ok(command) => return Some(command),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -398,7 +394,9 @@ impl Writer {
         Ok(())
     }
 
-    fn limit(&self, max_bytes: u64) -> Result<(), StoreError> {
+    fn limit(&mut self, max_bytes: u64) -> Result<(), StoreError> {
+        // What failed for want of room may have it now.
+        self.failed = None;
         self.files.limit(max_bytes);
         let pages = i64::try_from(max_bytes / PAGE_BYTES).unwrap_or(i64::MAX).max(1);
         let pages = pages.min(i64::from(u32::MAX - 1));

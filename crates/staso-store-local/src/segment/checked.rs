@@ -1,13 +1,15 @@
 //! A segment's file, of which no byte is believed that is not as it was written.
 //!
 //! The catalog keeps one checksum per [`BLOCK`] of the file. Whatever is read is read in whole blocks
-//! and compared, so that a decoder never meets damaged bytes.
+//! and compared, so that a decoder never meets damaged bytes. A read that the system refuses says nothing
+//! about the bytes: it may succeed the next time, and is counted apart.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -29,13 +31,19 @@ pub(crate) struct Checked {
     file: Arc<File>,
     length: u64,
     sums: Arc<Vec<u8>>,
+    refused: Arc<AtomicU64>,
 }
 
 impl Checked {
     pub(super) fn open(path: &Path, sums: Vec<u8>) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), length, sums: Arc::new(sums) })
+        Ok(Self { file: Arc::new(file), length, sums: Arc::new(sums), refused: Arc::default() })
+    }
+
+    /// How many reads the system refused; clones count together.
+    pub(super) fn refused(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.refused)
     }
 
     fn bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -48,7 +56,12 @@ impl Checked {
         let from = first * BLOCK as u64;
         let to = end.next_multiple_of(BLOCK as u64).min(self.length);
         let mut bytes = vec![0; usize::try_from(to - from).unwrap_or_default()];
-        self.file.read_exact_at(&mut bytes, from).map_err(|e| fail(&e.to_string()))?;
+        self.file.read_exact_at(&mut bytes, from).map_err(|e| {
+            if e.kind() != io::ErrorKind::UnexpectedEof {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            fail(&e.to_string())
+        })?;
         let first = usize::try_from(first).unwrap_or(usize::MAX).saturating_mul(SUM);
         let known = self.sums.get(first..).unwrap_or_default().chunks(SUM);
         let mut blocks = bytes.chunks(BLOCK).zip(known);
@@ -72,8 +85,12 @@ impl ChunkReader for Checked {
     type T = CheckedRead;
 
     fn get_read(&self, start: u64) -> Result<CheckedRead, ParquetError> {
-        let Self { file, length, sums } = self;
-        let checked = Self { file: Arc::clone(file), length: *length, sums: Arc::clone(sums) };
+        let checked = Self {
+            file: Arc::clone(&self.file),
+            length: self.length,
+            sums: Arc::clone(&self.sums),
+            refused: Arc::clone(&self.refused),
+        };
         Ok(CheckedRead { checked, at: start })
     }
 

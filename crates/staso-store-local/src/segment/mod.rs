@@ -22,6 +22,7 @@ use crate::error::from_sqlite;
 
 pub(crate) use checked::checksums;
 pub(crate) use place::{day_of, directory_of};
+use read::Problem;
 pub(crate) use read::Segment;
 pub(crate) use write::{encode, sort};
 
@@ -63,9 +64,14 @@ impl Segments {
         let sql = "SELECT checksums FROM segments WHERE segment = ?1";
         let sums = || conn.prepare_cached(sql)?.query_row([number], |row| row.get(0));
         let sums: Vec<u8> = sums().map_err(from_sqlite)?;
-        let segment = Segment::open(&self.root.join(path), sums).map_err(|problem| {
-            StoreError::Damaged { place: format!("segments/{path}"), problem }
-        })?;
+        let place = format!("segments/{path}");
+        let segment =
+            Segment::open(&self.root.join(path), sums).map_err(|problem| match problem {
+                Problem::Damaged(problem) => StoreError::Damaged { place, problem },
+                Problem::Refused(problem) => {
+                    StoreError::Engine(format!("{place} cannot be read: {problem}"))
+                }
+            })?;
         let segment = Arc::new(segment);
         let mut open = self.lock();
         let now = open.clock;

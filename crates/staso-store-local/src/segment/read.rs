@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use staso_store::StoreError;
 
 use super::checked::Checked;
 use super::columns::{COLUMNS, Cell};
@@ -15,34 +18,63 @@ use super::columns::{COLUMNS, Cell};
 /// An open segment. Its footer stays in memory.
 pub(crate) struct Segment {
     reader: SerializedFileReader<Checked>,
+    refused: Arc<AtomicU64>,
+}
+
+/// Why a file could not be opened.
+pub(crate) enum Problem {
+    /// It is gone, or its bytes are not what was written.
+    Damaged(String),
+    /// The system refused: this says nothing about the file, and may pass.
+    Refused(String),
 }
 
 impl Segment {
     /// Opens a file and reads its footer; the error says what is wrong.
-    pub(crate) fn open(path: &Path, checksums: Vec<u8>) -> Result<Self, String> {
-        let file = Checked::open(path, checksums).map_err(|e| e.to_string())?;
+    pub(crate) fn open(path: &Path, checksums: Vec<u8>) -> Result<Self, Problem> {
+        let file = Checked::open(path, checksums).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Problem::Damaged(e.to_string()),
+            _ => Problem::Refused(e.to_string()),
+        })?;
+        let refused = file.refused();
         let options = ReadOptionsBuilder::new().with_page_index().build();
-        let reader =
-            SerializedFileReader::new_with_options(file, options).map_err(|e| e.to_string())?;
+        let reader = SerializedFileReader::new_with_options(file, options).map_err(|e| {
+            match refused.load(Ordering::Relaxed) {
+                0 => Problem::Damaged(e.to_string()),
+                _ => Problem::Refused(e.to_string()),
+            }
+        })?;
         let names = reader.metadata().file_metadata().schema_descr().columns();
         let is_ours = names.len() == COLUMNS.len()
             && names.iter().zip(COLUMNS).all(|(column, (name, _))| column.name() == name)
             && reader.num_row_groups() == 1;
-        if is_ours { Ok(Self { reader }) } else { Err("its columns are not ours".to_owned()) }
+        if !is_ours {
+            return Err(Problem::Damaged("its columns are not ours".to_owned()));
+        }
+        Ok(Self { reader, refused })
     }
 
     /// The first `columns` columns of a range of rows, row by row. A row that cannot be read is an
-    /// error of its own.
-    pub(crate) fn rows(&self, range: Range<u64>, columns: usize) -> Vec<Result<Vec<Cell>, String>> {
+    /// error of its own; a read that the system refused is one of the whole.
+    pub(crate) fn rows(
+        &self,
+        range: Range<u64>,
+        columns: usize,
+    ) -> Result<Vec<Result<Vec<Cell>, String>>, StoreError> {
+        // Another thread's refusal may be counted for ours: then ours is only tried again.
+        let before = self.refused.load(Ordering::Relaxed);
         match self.try_rows(&range, columns) {
-            Ok(rows) => rows.into_iter().map(Ok).collect(),
-            Err(error) if range.end - range.start <= 1 => vec![Err(error.to_string())],
+            Ok(rows) => Ok(rows.into_iter().map(Ok).collect()),
+            Err(error) if self.refused.load(Ordering::Relaxed) != before => {
+                Err(StoreError::Engine(format!("a segment cannot be read: {error}")))
+            }
+            Err(error) if range.end - range.start <= 1 => Ok(vec![Err(error.to_string())]),
             Err(_) => {
                 // Somewhere in it a page is damaged: the halves may be sound.
                 let middle = range.start.midpoint(range.end);
-                let mut rows = self.rows(range.start..middle, columns);
-                rows.extend(self.rows(middle..range.end, columns));
-                rows
+                let mut rows = self.rows(range.start..middle, columns)?;
+                rows.extend(self.rows(middle..range.end, columns)?);
+                Ok(rows)
             }
         }
     }

@@ -36,11 +36,14 @@ pub(crate) struct Wal {
     /// The number of the next record.
     next: u64,
     next_file: u64,
+    /// Bytes of records since a flush last began, those found at opening included.
+    logged: u64,
     compressor: Compressor<'static>,
     buffer: Vec<u8>,
 }
 
 struct Current {
+    number: u64,
     path: PathBuf,
     file: File,
     /// Up to here everything is good.
@@ -59,7 +62,8 @@ struct Sealed {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     next: u64,
-    bytes: Option<u64>,
+    /// The number of the file that was added to, and its length.
+    file: Option<(u64, u64)>,
 }
 
 impl Wal {
@@ -73,6 +77,7 @@ impl Wal {
             sealed: Vec::new(),
             next: 1,
             next_file: 1,
+            logged: 0,
             compressor,
             buffer: Vec::new(),
         })
@@ -83,9 +88,20 @@ impl Wal {
         self.next - 1
     }
 
+    /// How many bytes of records no flush has looked at yet.
+    pub(crate) fn logged(&self) -> u64 {
+        self.logged
+    }
+
+    /// A flush began that deals with everything so far.
+    pub(crate) fn forget_logged(&mut self) {
+        self.logged = 0;
+    }
+
     /// Where the log stands now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { next: self.next, bytes: self.current.as_ref().map(|current| current.bytes) }
+        let file = self.current.as_ref().map(|current| (current.number, current.bytes));
+        Mark { next: self.next, file }
     }
 
     /// Appends records and makes them survive power loss. When this fails, none of them counts.
@@ -102,6 +118,7 @@ impl Wal {
             return Err(from_io("write the log", &error));
         }
         self.next += records.len() as u64;
+        self.logged += self.buffer.len() as u64;
         Ok(())
     }
 
@@ -137,14 +154,22 @@ impl Wal {
 
     /// A new file, its name and header synced.
     fn begin_file(&mut self) -> std::io::Result<Current> {
-        let path = self.dir.join(format!("{:010}.wal", self.next_file));
+        let number = self.next_file;
+        let path = self.dir.join(format!("{number:010}.wal"));
         self.next_file += 1;
         let header = frame::file_header(self.next);
         let file = self.files.create(&path)?;
-        self.files.write(&file, &header)?;
-        self.files.sync(&file)?;
-        self.files.sync_dir(&self.dir)?;
-        Ok(Current { path, file, bytes: header.len() as u64 })
+        let write = || {
+            self.files.write(&file, &header)?;
+            self.files.sync(&file)?;
+            self.files.sync_dir(&self.dir)
+        };
+        if let Err(error) = write() {
+            // Nothing is in it. Where even this fails, an empty file harms nothing.
+            let _ = self.files.remove(&path);
+            return Err(error);
+        }
+        Ok(Current { number, path, file, bytes: header.len() as u64 })
     }
 
     /// Nothing is added to the current file any more.
@@ -155,27 +180,38 @@ impl Wal {
     }
 
     /// After a failed write or sync: what the kernel holds of the file is unknown, so that it is
-    /// neither synced nor written again. Cutting it back is a courtesy; the next file's first number
-    /// is what voids its end.
-    fn give_up_file(&mut self) {
-        let Some(Current { path, file, bytes }) = self.current.take() else { return };
+    /// not written again. Cutting it back is a courtesy; the next file's first number is what voids its
+    /// end. Answers whether nothing is left behind the end, power loss included.
+    fn give_up_file(&mut self) -> bool {
+        let Some(Current { path, file, bytes, .. }) = self.current.take() else { return true };
         let length = file.metadata().map_or(bytes, |meta| meta.len());
-        if let Err(error) = self.files.cut(&file, length, bytes) {
+        let cut = self.files.cut(&file, length, bytes).and_then(|()| self.files.sync(&file));
+        if let Err(error) = &cut {
             tracing::warn!(%error, file = %path.display(), "the log could not be cut back");
         }
         self.sealed.push(Sealed { path, end: self.next, is_damaged: false });
+        cut.is_ok()
     }
 
     /// Takes back what was appended since the mark, because it could not be made visible. When this
     /// fails, it may count after all when the directory is opened again.
     pub(crate) fn take_back(&mut self, mark: Mark) -> Result<(), StoreError> {
-        if let (Some(current), Some(bytes)) = (&mut self.current, mark.bytes) {
-            current.bytes = current.bytes.min(bytes);
+        if let Some(current) = &mut self.current {
+            current.bytes = match mark.file {
+                Some((number, bytes)) if number == current.number => bytes,
+                // It was begun since: all that is in it goes.
+                _ => frame::FILE_HEADER as u64,
+            };
         }
         self.next = mark.next;
-        self.give_up_file();
-        let began = self.begin_file().map_err(|e| from_io("take back a log record", &e))?;
-        self.current = Some(began);
+        let is_cut = self.give_up_file();
+        match self.begin_file() {
+            Ok(began) => self.current = Some(began),
+            Err(error) if is_cut => {
+                tracing::warn!(%error, "a log file could not be begun; it is tried again");
+            }
+            Err(error) => return Err(from_io("take back a log record", &error)),
+        }
         Ok(())
     }
 
@@ -233,6 +269,43 @@ mod tests {
         assert_eq!(seen, told(&[(1, "one"), (2, "two")]));
     }
 
+    /// The file was begun with the record, and the next one cannot be begun.
+    #[test]
+    fn the_first_record_of_a_file_can_be_taken_back_on_a_full_disk() {
+        for is_old in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let files = Arc::new(Files::new(None, None));
+            let (mut wal, _) = open(dir.path(), &files);
+            let mut kept = Vec::new();
+            if is_old {
+                wal.append(&body("one")).unwrap();
+                wal.seal();
+                kept.push((1, "one"));
+            }
+            let mark = wal.mark();
+            wal.append(&body("gone")).unwrap();
+            files.limit(files.used());
+            wal.take_back(mark).unwrap();
+            assert_eq!(open(dir.path(), &files).1, told(&kept));
+            files.limit(u64::MAX);
+            wal.append(&body("next")).unwrap();
+            kept.push((mark.next, "next"));
+            assert_eq!(open(dir.path(), &files).1, told(&kept));
+        }
+    }
+
+    #[test]
+    fn refused_appends_leave_no_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::new(None, None));
+        let (mut wal, _) = open(dir.path(), &files);
+        files.limit(0);
+        for _ in 0..3 {
+            assert!(matches!(wal.append(&body("refused")), Err(StoreError::DiskFull)));
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
     /// As after a failed sync, when the older file could not even be cut back.
     #[test]
     fn the_end_of_a_file_that_was_given_up_is_void() {
@@ -244,7 +317,7 @@ mod tests {
         let path = wal.current.as_ref().unwrap().path.clone();
         let uncut = std::fs::read(&path).unwrap();
         wal.next -= 1;
-        wal.give_up_file();
+        assert!(wal.give_up_file());
         std::fs::write(&path, uncut).unwrap();
         wal.append(&body("two")).unwrap();
         assert_ne!(wal.current.as_ref().unwrap().path, path, "a file is given up for good");

@@ -62,6 +62,7 @@ impl Wal {
         let name = found.path.display().to_string();
         let bytes = fs::read(&found.path).map_err(|e| from_io(&format!("read {name}"), &e))?;
         self.files.found(bytes.len() as u64);
+        self.logged += bytes.len() as u64;
         let mut is_damaged = found.first.is_none() && bytes.len() >= frame::FILE_HEADER;
         if is_damaged {
             tracing::error!(
