@@ -106,23 +106,27 @@ impl Writer {
                 Some(_) => Ok(()),
                 None => self.begin_flush(true),
             };
-            if let Err(error) = result.and_then(|()| self.end_flush()) {
-                let answer = again(&error);
-                self.flush_failed(error);
-                return Err(answer);
-            }
-            self.failed = None;
+            let result = result.and_then(|()| self.end_flush());
+            self.remember(result)?;
         }
         Ok(())
     }
 
+    /// Keeps how a flush went, for the next to wait after a failure.
+    fn remember(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let answer = result.as_ref().map_err(again).copied();
+        match result {
+            Ok(()) => self.failed = None,
+            Err(error) => self.flush_failed(error),
+        }
+        answer
+    }
+
     /// Moves everything that is not open to segments.
     pub(super) fn flush_all(&mut self) -> Result<(), StoreError> {
-        self.end_flush()?;
-        self.begin_flush(false)?;
-        self.end_flush()?;
-        self.failed = None;
-        Ok(())
+        let result = self.end_flush().and_then(|()| self.begin_flush(false));
+        let result = result.and_then(|()| self.end_flush());
+        self.remember(result)
     }
 
     /// Chooses what goes, carries over what stays, and starts the writing. Open spans go too where
