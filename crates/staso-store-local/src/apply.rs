@@ -6,19 +6,22 @@
 mod signs;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
-use staso_model::{Annotation, ProcessId, Span, Stage, TraceId, Version};
+use staso_model::{Annotation, ProcessId, Span, TraceId};
 use staso_store::matching::duration_ns;
 use staso_store::rollup::SpanSummary;
 use staso_store::{Appended, Batch, ReceiptKey, StoreError};
 
-use crate::cache::{Cache, CachedTrace, TraceRef};
-use crate::decode::{RawSpan, report};
+use crate::cache::{Cache, CachedTrace, Place, TraceRef};
 use crate::disk::Encoder;
 use crate::error::from_sqlite;
+use crate::hot::Hot;
 use crate::other_records::{AnnotationRecord, RowRecord, StoredRow};
-use crate::span_record::{HeadRecord, PayloadRecord, to_version, version_key};
+use crate::read::Reader;
+use crate::segment::Segments;
+use crate::wal::record::BatchRecord;
 
 /// What the writer keeps from one transaction to the next.
 pub(crate) struct Kept {
@@ -28,11 +31,29 @@ pub(crate) struct Kept {
     pub(crate) workspaces: HashMap<String, i64>,
     pub(crate) slugs: HashMap<i64, String>,
     pub(crate) last_sequence: u64,
+    /// The hot set as the transaction under way leaves it.
+    pub(crate) hot: Hot,
+    pub(crate) segments: Arc<Segments>,
+}
+
+/// A batch on its way in, its spans apart, to be shared with the hot set.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    pub(crate) batch: Batch,
+    pub(crate) spans: Vec<Arc<Span>>,
+}
+
+impl Incoming {
+    pub(crate) fn of(mut batch: Batch) -> Self {
+        let spans = std::mem::take(&mut batch.spans).into_iter().map(Arc::new).collect();
+        Self { batch, spans }
+    }
 }
 
 impl Kept {
-    /// Forgets what a rolled-back transaction may have put in.
-    pub(crate) fn forget(&mut self) {
+    /// Forgets what a rolled-back transaction may have put in; `hot` is what stood before it.
+    pub(crate) fn forget(&mut self, hot: Hot) {
+        self.hot = hot;
         self.cache.clear();
         self.workspaces.clear();
         self.slugs.clear();
@@ -48,6 +69,8 @@ pub(crate) struct Transaction<'a> {
     new_spans: HashMap<i64, i64>,
     new_traces: HashMap<i64, i64>,
     last_sequence: u64,
+    /// What the log will say of the batch that is being applied.
+    record: BatchRecord,
 }
 
 impl<'a> Transaction<'a> {
@@ -61,26 +84,33 @@ impl<'a> Transaction<'a> {
             new_spans: HashMap::new(),
             new_traces: HashMap::new(),
             last_sequence,
+            record: BatchRecord::default(),
         }
     }
 
-    /// Applies a batch.
-    pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Appended, StoreError> {
+    /// Applies a batch, and answers what the log is to say of it: nothing of a repeated one.
+    pub(crate) fn apply(
+        &mut self,
+        incoming: &Incoming,
+    ) -> Result<(Appended, Option<BatchRecord>), StoreError> {
+        let batch = &incoming.batch;
+        self.record = BatchRecord::of(batch);
         let ws = self.workspace(&batch.workspace)?;
         let mut key_reused = false;
         if let Some(receipt) = &batch.receipt {
             match self.take_receipt(ws, receipt, batch)? {
-                Receipt::Known(reply) => return Ok(Appended::Repeated { reply }),
+                Receipt::Known(reply) => return Ok((Appended::Repeated { reply }, None)),
                 Receipt::New { key_reused: reused } => key_reused = reused,
             }
         }
         let mut touched = BTreeSet::new();
-        self.take_signs(ws, batch, &mut touched)?;
-        for span in &batch.spans {
-            match self.closed_if_gone(span)? {
-                Some(closed) => self.take_span(&closed, &mut touched)?,
-                None => self.take_span(span, &mut touched)?,
-            }
+        self.take_signs(ws, incoming, &mut touched)?;
+        for span in &incoming.spans {
+            let kept = match self.closed_if_gone(span)? {
+                Some(closed) => Arc::new(closed),
+                None => Arc::clone(span),
+            };
+            self.take_span(kept, &mut touched)?;
         }
         for annotation in &batch.annotations {
             self.take_annotation(annotation, &mut touched)?;
@@ -88,7 +118,15 @@ impl<'a> Transaction<'a> {
         let named = |(ws, id): TraceRef| Some((self.kept.slugs.get(&ws)?.clone(), id));
         let mut touched: Vec<_> = touched.into_iter().filter_map(named).collect();
         touched.sort();
-        Ok(Appended::New { touched, key_reused })
+        self.record.sequence = self.last_sequence;
+        Ok((Appended::New { touched, key_reused }, Some(std::mem::take(&mut self.record))))
+    }
+
+    /// Applies what the log says of a batch. Batches of the log were new once and are new again.
+    pub(crate) fn replay(&mut self, batch: &Incoming, sequence: u64) -> Result<(), StoreError> {
+        self.apply(batch)?;
+        self.last_sequence = self.last_sequence.max(sequence);
+        Ok(())
     }
 
     /// Brings rows and counts up to date: the last step before the commit.
@@ -105,6 +143,15 @@ impl<'a> Transaction<'a> {
             run(self.conn, sql, params![self.last_sequence.cast_signed()])?;
         }
         Ok(self.last_sequence)
+    }
+
+    /// Puts spans back into the hot set that the catalog has counted already.
+    pub(crate) fn keep(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
+        for span in spans {
+            let ws = self.workspace(&span.workspace)?;
+            self.kept.hot.put(ws, Arc::new(span));
+        }
+        Ok(())
     }
 
     fn workspace(&mut self, slug: &str) -> Result<i64, StoreError> {
@@ -147,54 +194,37 @@ impl<'a> Transaction<'a> {
 
     fn take_span(
         &mut self,
-        span: &Span,
+        span: Arc<Span>,
         touched: &mut BTreeSet<TraceRef>,
     ) -> Result<(), StoreError> {
         self.last_sequence = self.last_sequence.max(span.version.sequence);
         let ws = self.workspace(&span.workspace)?;
         let trace = (ws, span.trace_id);
         let known = self.cached(&trace, &span.workspace)?.find(&span.span_id);
-        if known.is_some_and(|(_, version)| version >= span.version) {
-            return Ok(());
+        match known {
+            Some((_, version)) if version >= span.version => return Ok(()),
+            Some((Place::Segment { segment, row }, _)) => {
+                let sql = "INSERT OR IGNORE INTO deleted (segment, row) VALUES (?1, ?2)";
+                run(self.conn, sql, params![segment, row.cast_signed()])?;
+            }
+            Some((Place::Hot, _)) => {}
+            None => *self.new_spans.entry(ws).or_default() += 1,
         }
-        let span_row = self.write_span(ws, span, known.map(|(span_row, _)| span_row))?;
-        let summary = Some(SpanSummary::of(span));
+        self.record.push(&span);
         if let Some(cached) = self.kept.cache.get(&trace) {
-            cached.put(span.span_id, span_row, span.version, summary);
+            let summary = Some(SpanSummary::of(&span));
+            cached.put(span.span_id, Place::Hot, span.version, summary);
         }
+        self.kept.hot.put(ws, span);
         self.dirty.insert(trace);
         touched.insert(trace);
         Ok(())
     }
 
-    fn write_span(
-        &mut self,
-        ws: i64,
-        span: &Span,
-        span_row: Option<i64>,
-    ) -> Result<i64, StoreError> {
-        let head = self.kept.encoder.encode(&HeadRecord::of(span))?;
-        let payload = match PayloadRecord::of(span) {
-            Some(record) => Some(self.kept.encoder.encode(&record)?),
-            None => None,
-        };
-        let version = version_key(&span.version);
-        if let Some(span_row) = span_row {
-            run(
-                self.conn,
-                "UPDATE spans SET version = ?2, head = ?3, payload = ?4 WHERE span_row = ?1",
-                params![span_row, version, head, payload],
-            )?;
-            return Ok(span_row);
-        }
-        run(
-            self.conn,
-            "INSERT INTO spans (ws, trace_id, span_id, version, head, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![ws, span.trace_id.0, span.span_id.0, version, head, payload],
-        )?;
-        *self.new_spans.entry(ws).or_default() += 1;
-        Ok(self.conn.last_insert_rowid())
+    /// Reads as the transaction under way sees things.
+    fn reader<'r>(&'r self, ws: i64, workspace: &'r str) -> Reader<'r> {
+        let (hot, segments) = (&self.kept.hot, &*self.kept.segments);
+        Reader { conn: self.conn, hot, segments, workspace, ws, now_ns: 0 }
     }
 
     /// The trace's narrow spans, read back where they are not at hand.
@@ -204,7 +234,7 @@ impl<'a> Transaction<'a> {
         workspace: &str,
     ) -> Result<&mut CachedTrace, StoreError> {
         if self.kept.cache.get(trace).is_none() {
-            let loaded = load(self.conn, trace, workspace)?;
+            let loaded = load(&self.reader(trace.0, workspace), trace.1)?;
             self.kept.cache.insert(*trace, loaded);
         }
         let missing = || StoreError::Engine("the cache lost a trace".to_owned());
@@ -348,55 +378,24 @@ pub(crate) fn run(
     run().map_err(from_sqlite)
 }
 
-/// Less than, or equal to, every version.
-const LEAST_VERSION: Version =
-    Version { stage: Stage::Open, client: 0, received_ns: i64::MIN, sequence: 0 };
-
-/// A trace's narrow spans from their heads. Payloads are read only of spans that can be a root.
-fn load(conn: &Connection, trace: &TraceRef, workspace: &str) -> Result<CachedTrace, StoreError> {
-    let (ws, trace_id) = trace;
+/// A trace's narrow spans from the hot set and the heads of its rows. Payloads are read only of spans
+/// that can be a root.
+fn load(reader: &Reader<'_>, trace_id: TraceId) -> Result<CachedTrace, StoreError> {
     let mut cached = CachedTrace::default();
-    let sql = "SELECT span_row, span_id, version, head, NULL FROM spans
-               WHERE ws = ?1 AND trace_id = ?2";
-    let mut statement = conn.prepare_cached(sql).map_err(from_sqlite)?;
-    let mut rows = statement.query(params![ws, trace_id.0]).map_err(from_sqlite)?;
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        let mut raw = RawSpan::of(row)?;
-        let mut summary = summarise(&raw, workspace, *trace_id);
-        if summary.as_ref().is_some_and(|summary| !summary.has_parent) {
-            raw.payload = payload(conn, raw.span_row)?;
-            summary = summarise(&raw, workspace, *trace_id);
-        }
-        // A damaged version loses against any report that comes.
-        let version = to_version(&raw.version).unwrap_or(LEAST_VERSION);
-        cached.put(raw.span_id, raw.span_row, version, summary);
+    for span in reader.hot_spans(trace_id) {
+        cached.put(span.span_id, Place::Hot, span.version, Some(SpanSummary::of(span)));
     }
+    reader.summaries(trace_id, &mut |place, span_id, version, summary| {
+        cached.put(span_id, place, version, summary);
+    })?;
     if cached.is_empty() {
         return Ok(cached);
     }
     let sql = "SELECT 1 FROM traces WHERE ws = ?1 AND trace_id = ?2";
-    let exists = || conn.prepare_cached(sql)?.exists(params![ws, trace_id.0]);
+    let exists = || reader.conn.prepare_cached(sql)?.exists(params![reader.ws, trace_id.0]);
     cached.has_row = exists().map_err(from_sqlite)?;
     if cached.has_row {
         cached.open_processes = cached.rollup().open_processes().iter().copied().collect();
     }
     Ok(cached)
-}
-
-fn summarise(raw: &RawSpan, workspace: &str, trace_id: TraceId) -> Option<SpanSummary> {
-    match raw.decode(workspace, trace_id) {
-        Ok(span) => Some(SpanSummary::of(&span)),
-        Err(error) => {
-            report(&error);
-            None
-        }
-    }
-}
-
-fn payload(conn: &Connection, span_row: i64) -> Result<Option<Vec<u8>>, StoreError> {
-    let read = || {
-        conn.prepare_cached("SELECT payload FROM spans WHERE span_row = ?1")?
-            .query_row([span_row], |row| row.get(0))
-    };
-    read().map_err(from_sqlite)
 }

@@ -2,7 +2,7 @@
 //!
 //! A trace of many spans arrives in many batches. Its row is recomputed at each commit, but only
 //! from the blocks of spans that changed: the others keep their partial sums. What is not here is
-//! read back from the heads of the trace's spans.
+//! read back from the hot set and the heads of the trace's rows in segments.
 
 use std::collections::HashMap;
 
@@ -30,10 +30,17 @@ pub(crate) struct CachedTrace {
     pub(crate) open_processes: Vec<ProcessId>,
 }
 
+/// Where a span's newest version is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Hot,
+    Segment { segment: i64, row: u64 },
+}
+
 /// A stored span.
 #[derive(Debug)]
 struct Slot {
-    span_row: i64,
+    place: Place,
     version: Version,
     /// `None`: its head is damaged, so that it counts nowhere.
     summary: Option<SpanSummary>,
@@ -45,10 +52,10 @@ impl CachedTrace {
         self.slots.is_empty()
     }
 
-    /// The row and version of a span.
-    pub(crate) fn find(&self, span_id: &SpanId) -> Option<(i64, Version)> {
+    /// The place and version of a span.
+    pub(crate) fn find(&self, span_id: &SpanId) -> Option<(Place, Version)> {
         let slot = &self.slots[*self.places.get(span_id)?];
-        Some((slot.span_row, slot.version))
+        Some((slot.place, slot.version))
     }
 
     /// The spans that a process holds open, dropped ones left out.
@@ -62,7 +69,7 @@ impl CachedTrace {
     pub(crate) fn put(
         &mut self,
         span_id: SpanId,
-        span_row: i64,
+        place: Place,
         version: Version,
         summary: Option<SpanSummary>,
     ) {
@@ -70,22 +77,32 @@ impl CachedTrace {
             size_of::<Slot>() + summary.as_ref().map_or(0, SpanSummary::memory_bytes)
         };
         self.bytes += bytes_of(&summary);
-        let slot = Slot { span_row, version, summary };
-        if let Some(place) = self.places.get(&span_id) {
-            self.bytes -= bytes_of(&self.slots[*place].summary);
-            self.slots[*place] = slot;
-            self.blocks[place / BLOCK] = None;
+        let slot = Slot { place, version, summary };
+        if let Some(at) = self.places.get(&span_id) {
+            self.bytes -= bytes_of(&self.slots[*at].summary);
+            self.slots[*at] = slot;
+            self.blocks[at / BLOCK] = None;
             return;
         }
-        let place = self.slots.len();
-        if place.is_multiple_of(BLOCK) {
+        let at = self.slots.len();
+        if at.is_multiple_of(BLOCK) {
             self.blocks.push(Some(Rollup::default()));
         }
         if let (Some(Some(block)), Some(summary)) = (self.blocks.last_mut(), &slot.summary) {
             block.add(summary);
         }
-        self.places.insert(span_id, place);
+        self.places.insert(span_id, at);
         self.slots.push(slot);
+    }
+
+    /// Says where a version went, if it is still the newest.
+    pub(crate) fn moved(&mut self, span_id: &SpanId, version: &Version, to: Place) {
+        let at = self.places.get(span_id).copied();
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
+            && slot.version == *version
+        {
+            slot.place = to;
+        }
     }
 
     /// The sum of all spans.
@@ -169,7 +186,7 @@ mod tests {
     fn put(trace: &mut CachedTrace, n: usize, start_ns: i64) {
         let mut span = Span::new("w", TraceId([1; 16]), id(n));
         span.start_ns = start_ns;
-        trace.put(id(n), n as i64, span.version, Some(SpanSummary::of(&span)));
+        trace.put(id(n), Place::Hot, span.version, Some(SpanSummary::of(&span)));
     }
 
     #[test]

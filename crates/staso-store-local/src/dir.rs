@@ -13,9 +13,10 @@ use staso_store::StoreError;
 use crate::error::from_io;
 
 /// The format this program writes. Format 1 had no spans that were closed for a dead process, and
-/// did not say when a process was last heard of; the catalog brings it up when it is opened.
-const FORMAT: u32 = 2;
-const READABLE: [u32; 2] = [1, FORMAT];
+/// did not say when a process was last heard of; formats 1 and 2 had no log of their own and kept
+/// spans in the catalog. They are brought up when the directory is opened.
+const FORMAT: u32 = 3;
+const READABLE: [u32; 3] = [1, 2, FORMAT];
 
 /// A locked data directory. Dropping it gives the lock back.
 #[derive(Debug)]
@@ -42,6 +43,18 @@ impl DataDir {
     /// Where the catalog is.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.path.join("catalog.db")
+    }
+
+    /// Where the log is.
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
+    /// Where segments are; made if missing.
+    pub(crate) fn make_segments(&self) -> Result<PathBuf, StoreError> {
+        let path = self.path.join("segments");
+        fs::create_dir_all(&path).map_err(|e| from_io("make the segments' directory", &e))?;
+        Ok(path)
     }
 
     /// Says which format the directory has by now, once its catalog is open and brought up, and makes

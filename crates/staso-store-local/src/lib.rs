@@ -1,10 +1,12 @@
 //! The embedded engine: one directory, durable before it acknowledges.
 //!
-//! `LOCK` keeps a second server out, `VERSION` names the format, `catalog.db` holds everything
-//! else in SQLite, whose synced write-ahead log is what an acknowledgement waits for. One thread
-//! writes and commits many batches at once ([`writer`]); reads run on connections of their own, on
-//! snapshots ([`pool`]). Rows of the list are recomputed from narrow summaries of the spans
-//! ([`cache`]), and every filter is decided by the contract's own matcher ([`list`]).
+//! A batch is written to a log of our own ([`wal`]), and one sync of it is all that an
+//! acknowledgement waits for. Its spans stay in memory ([`hot`]) until they go to Parquet files
+//! ([`segment`], [`flush`]); the catalog, `catalog.db`, has what lists need, and where everything is.
+//! One thread writes and commits many batches at once ([`writer`]); reads run on connections of
+//! their own, on snapshots of catalog and hot set together ([`pool`]). Rows of the list are recomputed
+//! from narrow summaries of the spans ([`cache`]), and every filter is decided by the contract's own
+//! matcher ([`list`]). `docs/internals/on-disk-format.md` has the bytes.
 
 mod apply;
 mod cache;
@@ -12,22 +14,31 @@ mod decode;
 mod dir;
 mod disk;
 mod error;
+mod files;
+mod flush;
+mod hot;
 mod list;
+mod migrate;
 mod other_records;
 mod pool;
 mod read;
+mod replay;
 mod schema;
+mod segment;
 mod span_record;
+mod spans;
 mod tokens;
+mod wal;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
+use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
 use staso_store::matching::{Matcher, check_page};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
@@ -36,10 +47,12 @@ use staso_store::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::apply::Incoming;
 use crate::dir::DataDir;
-use crate::pool::Pool;
+use crate::hot::span_bytes;
+use crate::pool::{Pool, Shared};
 use crate::read::Reader;
-use crate::writer::Command;
+use crate::writer::{Command, Started};
 
 /// Limits of a store. Each bounds something that would else grow.
 #[derive(Debug, Clone)]
@@ -52,13 +65,23 @@ pub struct Options {
     pub queue_wait: Duration,
     /// How many reads run at once; further ones wait.
     pub readers: usize,
+    /// How many bytes of spans that are not open may wait in memory and in the log before they are
+    /// moved to segments, about. Three times as many are the bound, open ones included.
+    pub hot_bytes: usize,
+    /// How long such spans wait at most.
+    pub flush_after: Duration,
     /// Memory for the rollup inputs of busy traces, bytes.
     pub cache_bytes: usize,
     /// How many receipts are kept, whatever their age.
     pub max_receipts: u64,
-    /// The catalog may grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
+    /// The log and the catalog may each grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
     /// of the disk.
     pub max_bytes: Option<u64>,
+    /// For crash tests: the process ends itself, as if killed, at this step; each operation on a
+    /// file has one before it and one after.
+    pub die_at_step: Option<u64>,
+    /// For tests: operations on files fail at these steps, which are counted in the same way.
+    pub fail_at_steps: Option<Range<u64>>,
 }
 
 impl Default for Options {
@@ -68,9 +91,13 @@ impl Default for Options {
             queue_bytes: 64 << 20,
             queue_wait: Duration::from_secs(3),
             readers: 4,
+            hot_bytes: 64 << 20,
+            flush_after: Duration::from_secs(600),
             cache_bytes: 96 << 20,
             max_receipts: 1_000_000,
             max_bytes: None,
+            die_at_step: None,
+            fail_at_steps: None,
         }
     }
 }
@@ -78,7 +105,7 @@ impl Default for Options {
 /// The embedded engine. Dropping it finishes what was accepted; [`Store::close`] also says how
 /// that went.
 pub struct LocalStore {
-    catalog: PathBuf,
+    shared: Arc<Shared>,
     pool: Pool,
     queue_wait: Duration,
     queue_kib: u32,
@@ -95,7 +122,7 @@ struct Writing {
 
 impl std::fmt::Debug for LocalStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalStore").field("catalog", &self.catalog).finish_non_exhaustive()
+        f.debug_struct("LocalStore").field("catalog", &self.shared.catalog).finish_non_exhaustive()
     }
 }
 
@@ -108,12 +135,11 @@ impl LocalStore {
     /// [`StoreError::DiskFull`].
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         let dir = DataDir::open(dir)?;
-        let catalog = dir.catalog();
-        let (commands, thread) = writer::start(dir, options)?;
+        let Started { commands, thread, shared } = writer::start(dir, options)?;
         let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
         Ok(Self {
-            pool: Pool::new(catalog.clone(), options.readers),
-            catalog,
+            pool: Pool::new(options.readers, Arc::clone(&shared)),
+            shared,
             queue_wait: options.queue_wait,
             queue_kib,
             room: Arc::new(Semaphore::new(options.queue_batches.max(1))),
@@ -128,6 +154,14 @@ impl LocalStore {
     /// [`StoreError::Closed`] or an engine error.
     pub async fn set_max_bytes(&self, max_bytes: u64) -> Result<(), StoreError> {
         self.ask(|answer| Command::Limit { max_bytes, answer }).await?
+    }
+
+    /// Moves every span that is not open to segments, and waits until that is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::DiskFull`] or an engine error.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(|answer| Command::Flush { answer }).await?
     }
 
     /// Room in the queue for a batch, waited for no longer than the options say.
@@ -171,7 +205,7 @@ impl LocalStore {
     ) -> Result<T, StoreError> {
         let workspace = workspace.to_owned();
         self.pool
-            .read(move |conn| match Reader::of(conn, &workspace, now_ns)? {
+            .read(move |snapshot| match Reader::of(snapshot, &workspace, now_ns)? {
                 Some(reader) => work(&reader),
                 None => Ok(T::default()),
             })
@@ -194,15 +228,8 @@ impl Drop for LocalStore {
 
 /// About how much memory a batch holds while it waits.
 fn batch_bytes(batch: &Batch) -> usize {
-    let payload = |payload: &Option<staso_model::Payload>| {
-        payload.as_ref().map_or(0, |payload| payload.text.len())
-    };
-    let span = |span: &Span| {
-        let events: usize = span.events.iter().map(|e| 128 + 64 * e.attributes.len()).sum();
-        let attributes = 96 * span.attributes.len();
-        size_of::<Span>() + payload(&span.input) + payload(&span.output) + events + attributes
-    };
-    batch.spans.iter().map(span).sum::<usize>() + 512 * batch.annotations.len() + batch.reply.len()
+    let spans: usize = batch.spans.iter().map(span_bytes).sum();
+    spans + 512 * batch.annotations.len() + batch.reply.len()
 }
 
 #[async_trait]
@@ -213,7 +240,7 @@ impl Store for LocalStore {
 
     async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
         let room = self.room(&batch).await?;
-        let batch = Box::new(batch);
+        let batch = Box::new(Incoming::of(batch));
         self.ask(|answer| Command::Append { batch, answer, room }).await?
     }
 
@@ -268,7 +295,7 @@ impl Store for LocalStore {
     }
 
     async fn open_processes(&self) -> Result<Vec<OpenProcess>, StoreError> {
-        self.pool.read(read::open_processes).await
+        self.pool.read(|snapshot| read::open_processes(snapshot.conn)).await
     }
 
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {
@@ -297,18 +324,18 @@ impl Store for LocalStore {
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
-        self.pool.read(read::workspaces).await
+        self.pool.read(|snapshot| read::workspaces(snapshot.conn)).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let stats = self.pool.read(read::stats).await?;
+        let stats = self.pool.read(|snapshot| read::stats(snapshot.conn)).await?;
         let size = |suffix: &str| {
-            let mut path = self.catalog.clone().into_os_string();
+            let mut path = self.shared.catalog.clone().into_os_string();
             path.push(suffix);
             // A log that is not there has no size.
             std::fs::metadata(path).map_or(0, |meta| meta.len())
         };
-        Ok(StoreStats { bytes: size("") + size("-wal"), ..stats })
+        Ok(StoreStats { bytes: size("") + size("-wal") + self.shared.files.used(), ..stats })
     }
 
     async fn close(&self) -> Result<(), StoreError> {

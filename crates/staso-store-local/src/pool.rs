@@ -1,36 +1,58 @@
 //! Read-only connections: a few, each used by one call at a time, off the async threads.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::Connection;
 use staso_store::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::error::from_sqlite;
+use crate::files::Files;
+use crate::hot::Hot;
 use crate::schema;
+use crate::segment::Segments;
+
+/// What the writer publishes beside the catalog.
+pub(crate) struct Shared {
+    /// Replaced in the same moment in which the catalog's commit becomes visible.
+    pub(crate) hot: RwLock<Arc<Hot>>,
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) catalog: PathBuf,
+}
+
+impl Shared {
+    /// The hot set as of the last commit. A panic cannot leave it half-replaced.
+    pub(crate) fn hot(&self) -> Arc<Hot> {
+        Arc::clone(&self.hot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One state of everything: the catalog's transaction and the hot set that belongs to it.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) hot: Arc<Hot>,
+    pub(crate) segments: Arc<Segments>,
+}
 
 /// The pool. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    catalog: Arc<PathBuf>,
+    shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Connection>>>,
     room: Arc<Semaphore>,
 }
 
 impl Pool {
-    pub(crate) fn new(catalog: PathBuf, connections: usize) -> Self {
-        Self {
-            catalog: Arc::new(catalog),
-            idle: Arc::default(),
-            room: Arc::new(Semaphore::new(connections.max(1))),
-        }
+    pub(crate) fn new(connections: usize, shared: Arc<Shared>) -> Self {
+        Self { shared, idle: Arc::default(), room: Arc::new(Semaphore::new(connections.max(1))) }
     }
 
     /// Runs a read on one snapshot: everything `work` asks sees the same state.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let room = Arc::clone(&self.room);
         let permit = room.acquire_owned().await.map_err(|_| StoreError::Closed)?;
@@ -40,9 +62,9 @@ impl Pool {
             let taken = pool.lock().pop();
             let conn = match taken {
                 Some(conn) => conn,
-                None => schema::open_reader(&pool.catalog)?,
+                None => schema::open_reader(&pool.shared.catalog)?,
             };
-            let result = snapshot(&conn, work);
+            let result = snapshot(&conn, &pool.shared, work);
             if !pool.room.is_closed() && conn.is_autocommit() {
                 pool.lock().push(conn);
             }
@@ -65,10 +87,19 @@ impl Pool {
 
 fn snapshot<T>(
     conn: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    shared: &Shared,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let transaction = conn.unchecked_transaction().map_err(from_sqlite)?;
-    let result = work(conn);
+    let hot = {
+        let published = shared.hot.read().unwrap_or_else(PoisonError::into_inner);
+        // SQLite takes its snapshot at the first read; the writer waits for that moment.
+        conn.prepare_cached("SELECT 1 FROM meta LIMIT 1")
+            .and_then(|mut first| first.query_row([], |_| Ok(())))
+            .map_err(from_sqlite)?;
+        Arc::clone(&published)
+    };
+    let result = work(&Snapshot { conn, hot, segments: Arc::clone(&shared.segments) });
     transaction.finish().map_err(from_sqlite)?;
     result
 }

@@ -1,20 +1,26 @@
-//! Reads of one trace: its spans, its row, its annotations, its processes' lives.
+//! Reads of one trace: its row, its annotations, its processes' lives. Its spans are in
+//! [`crate::spans`].
 
 use rusqlite::{Connection, OptionalExtension, params};
-use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
+use staso_model::{Annotation, AnnotationId, ProcessId, TraceId};
 use staso_store::query::RunState;
 use staso_store::rollup::{Rollup, SpanSummary, latest_annotations, run_state, sort_annotations};
-use staso_store::row::{FoundSpan, Trace, TraceRow, WorkspaceRow};
-use staso_store::tree::{self, tree_order};
+use staso_store::row::{Trace, TraceRow, WorkspaceRow};
+use staso_store::tree::tree_order;
 use staso_store::{OpenProcess, ProcessLife, StoreError, StoreStats};
 
-use crate::decode::{self, RawSpan, report};
+use crate::decode::{self, report};
 use crate::error::from_sqlite;
+use crate::hot::Hot;
 use crate::other_records::StoredRow;
+use crate::pool::Snapshot;
+use crate::segment::Segments;
 
 /// One workspace in one snapshot.
 pub(crate) struct Reader<'a> {
     pub(crate) conn: &'a Connection,
+    pub(crate) hot: &'a Hot,
+    pub(crate) segments: &'a Segments,
     pub(crate) workspace: &'a str,
     pub(crate) ws: i64,
     pub(crate) now_ns: i64,
@@ -23,82 +29,15 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// `None` for a workspace that is not known.
     pub(crate) fn of(
-        conn: &'a Connection,
+        snapshot: &'a Snapshot<'_>,
         workspace: &'a str,
         now_ns: i64,
     ) -> Result<Option<Self>, StoreError> {
+        let Snapshot { conn, hot, segments } = snapshot;
         let sql = "SELECT ws FROM workspaces WHERE slug = ?1";
         let find = || conn.prepare_cached(sql)?.query_row([workspace], |row| row.get(0)).optional();
         let ws: Option<i64> = find().map_err(from_sqlite)?;
-        Ok(ws.map(|ws| Self { conn, workspace, ws, now_ns }))
-    }
-
-    /// The spans of a trace that are not damaged, dropped ones included.
-    pub(crate) fn spans(&self, trace_id: TraceId, payloads: bool) -> Result<Vec<Span>, StoreError> {
-        let column = if payloads { "payload" } else { "NULL" };
-        let sql = format!(
-            "SELECT span_row, span_id, version, head, {column} FROM spans
-             WHERE ws = ?1 AND trace_id = ?2"
-        );
-        let mut statement = self.conn.prepare_cached(&sql).map_err(from_sqlite)?;
-        let mut rows = statement.query(params![self.ws, trace_id.0]).map_err(from_sqlite)?;
-        let mut spans = Vec::new();
-        while let Some(row) = rows.next().map_err(from_sqlite)? {
-            match RawSpan::of(row)?.decode(self.workspace, trace_id) {
-                Ok(span) => spans.push(span),
-                Err(error) => report(&error),
-            }
-        }
-        Ok(spans)
-    }
-
-    /// One span with its place in the tree.
-    pub(crate) fn span(
-        &self,
-        trace_id: TraceId,
-        span_id: SpanId,
-    ) -> Result<Option<FoundSpan>, StoreError> {
-        let Some(span) = self.stored_span(trace_id, span_id)? else { return Ok(None) };
-        let place = tree::place(&span, |id| self.step(trace_id, id))?;
-        Ok(Some(FoundSpan { span, place }))
-    }
-
-    /// One step of the walk towards the root. A damaged span is as one that has not arrived, as in
-    /// the whole tree.
-    fn step(&self, trace_id: TraceId, span_id: SpanId) -> Result<Option<tree::Step>, StoreError> {
-        let sql = "SELECT span_row, span_id, version, head, NULL FROM spans
-                   WHERE ws = ?1 AND trace_id = ?2 AND span_id = ?3";
-        match self.one_span(sql, trace_id, span_id) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                report(&error);
-                Ok(None)
-            }
-            found => Ok(found?.as_ref().map(tree::Step::of)),
-        }
-    }
-
-    /// One span, whole.
-    pub(crate) fn stored_span(
-        &self,
-        trace_id: TraceId,
-        span_id: SpanId,
-    ) -> Result<Option<Span>, StoreError> {
-        let sql = "SELECT span_row, span_id, version, head, payload FROM spans
-                   WHERE ws = ?1 AND trace_id = ?2 AND span_id = ?3";
-        self.one_span(sql, trace_id, span_id)
-    }
-
-    fn one_span(
-        &self,
-        sql: &str,
-        trace_id: TraceId,
-        span_id: SpanId,
-    ) -> Result<Option<Span>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql).map_err(from_sqlite)?;
-        let mut rows =
-            statement.query(params![self.ws, trace_id.0, span_id.0]).map_err(from_sqlite)?;
-        let Some(row) = rows.next().map_err(from_sqlite)? else { return Ok(None) };
-        RawSpan::of(row)?.decode(self.workspace, trace_id).map(Some)
+        Ok(ws.map(|ws| Self { conn, hot, segments, workspace, ws, now_ns }))
     }
 
     pub(crate) fn annotations(&self, trace_id: TraceId) -> Result<Vec<Annotation>, StoreError> {

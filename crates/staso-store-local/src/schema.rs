@@ -1,7 +1,8 @@
 //! The catalog's tables, and how its connections are set up.
 //!
-//! SQLite's write-ahead log is our write-ahead log: `synchronous = FULL` syncs it at every commit,
-//! and a commit is what an acknowledgement waits for. Every table carries its workspace.
+//! What the catalog says can be found again from the log and the segments: a commit is not synced,
+//! and after a power cut the catalog stands at some earlier commit, whose place in the log it knows
+//! (`meta.applied`). Every table carries its workspace.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +12,11 @@ use staso_store::StoreError;
 
 use crate::error::from_sqlite;
 
-/// Spans are rows in order of arrival, so that big bodies are only ever appended; identity is a
-/// narrow index. A row's payload stands last: readers of heads never touch its pages.
+/// A trace's flushed spans are ranges of rows of segments (`parts`), less those rows that a newer
+/// version has replaced (`deleted`).
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('last_sequence', 0);
+INSERT OR IGNORE INTO meta VALUES ('last_sequence', 0), ('applied', 0), ('flushed', 0);
 
 CREATE TABLE IF NOT EXISTS workspaces (
   ws INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE,
@@ -28,11 +29,18 @@ CREATE TABLE IF NOT EXISTS receipts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS receipts_by_age ON receipts (received_ns);
 
-CREATE TABLE IF NOT EXISTS spans (
-  span_row INTEGER PRIMARY KEY, ws INTEGER NOT NULL, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,
-  version BLOB NOT NULL, head BLOB NOT NULL, payload BLOB
+CREATE TABLE IF NOT EXISTS segments (
+  segment INTEGER PRIMARY KEY, ws INTEGER NOT NULL, path TEXT NOT NULL, rows INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, min_start_ns INTEGER NOT NULL, max_start_ns INTEGER NOT NULL,
+  max_received_ns INTEGER NOT NULL, checksums BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS span_identity ON spans (ws, trace_id, span_id);
+CREATE TABLE IF NOT EXISTS parts (
+  ws INTEGER NOT NULL, trace_id BLOB NOT NULL, segment INTEGER NOT NULL, first_row INTEGER NOT NULL,
+  rows INTEGER NOT NULL, PRIMARY KEY (ws, trace_id, segment)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deleted (
+  segment INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (segment, row)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS traces (
   trace_row INTEGER PRIMARY KEY, ws INTEGER NOT NULL, trace_id BLOB NOT NULL,
@@ -71,10 +79,10 @@ const FROM_FORMAT_1: &str = "ALTER TABLE processes ADD COLUMN heard_ns INTEGER N
 const IS_FORMAT_1: &str =
     "SELECT count(*) = 0 FROM pragma_table_info('processes') WHERE name = 'heard_ns'";
 
-/// A page holds a few spans, so that large pages waste less.
+/// A page holds a few rows of the list.
 pub(crate) const PAGE_BYTES: u64 = 8192;
-/// How many pages the log may have before it is copied into the catalog (64 MiB).
-const CHECKPOINT_PAGES: u64 = 8192;
+/// How large SQLite's own log may grow before it is copied into the catalog.
+pub(crate) const CHECKPOINT_BYTES: u64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 65_536;
 const READER_CACHE_KIB: i64 = 8_192;
 const MAPPED_BYTES: i64 = 1 << 28;
@@ -92,8 +100,9 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.busy_timeout(PATIENCE)?;
         conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
-        conn.pragma_update(None, "synchronous", "FULL")?;
-        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES.cast_signed())?;
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        // Done by the writer between commits, so that no reader waits for it.
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -121,4 +130,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         Ok(conn)
     };
     open().map_err(from_sqlite)
+}
+
+/// Sets a number of the catalog's own.
+pub(crate) fn set_meta(conn: &Connection, key: &str, value: u64) -> Result<(), StoreError> {
+    let set = || {
+        conn.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?
+            .execute(rusqlite::params![key, value.cast_signed()])
+    };
+    set().map(drop).map_err(from_sqlite)
 }

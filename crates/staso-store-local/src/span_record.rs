@@ -19,71 +19,71 @@ use crate::tokens::{self, Bytes, Token};
 #[serde(default)]
 pub(crate) struct HeadRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<Bytes>,
-    name: String,
-    kind: String,
+    pub(crate) parent: Option<Bytes>,
+    pub(crate) name: String,
+    pub(crate) kind: String,
     #[serde(skip_serializing_if = "is_default")]
-    otel_kind: i32,
-    start: i64,
+    pub(crate) otel_kind: i32,
+    pub(crate) start: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<i64>,
-    status: String,
+    pub(crate) end: Option<i64>,
+    pub(crate) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(crate) error: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
-    dropped: bool,
+    pub(crate) dropped: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    attrs: Vec<Token>,
+    pub(crate) attrs: Vec<Token>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    links: Vec<LinkRecord>,
+    pub(crate) links: Vec<LinkRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    env: Option<String>,
+    pub(crate) env: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
+    pub(crate) service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    agent: Option<String>,
+    pub(crate) agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    agent_id: Option<String>,
+    pub(crate) agent_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    agent_version: Option<String>,
+    pub(crate) agent_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
+    pub(crate) session: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
+    pub(crate) provider: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
+    pub(crate) model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    asked_model: Option<String>,
+    pub(crate) asked_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<String>,
+    pub(crate) effort: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageRecord>,
+    pub(crate) usage: Option<UsageRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<i64>,
+    pub(crate) cost: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_cost: Option<i64>,
+    pub(crate) client_cost: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    process: Option<Bytes>,
+    pub(crate) process: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sample_rate: Option<f64>,
+    pub(crate) sample_rate: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    capture: Vec<(String, bool)>,
+    pub(crate) capture: Vec<(String, bool)>,
     #[serde(skip_serializing_if = "String::is_empty")]
-    trace_state: String,
+    pub(crate) trace_state: String,
     #[serde(skip_serializing_if = "is_default")]
-    flags: u32,
+    pub(crate) flags: u32,
     #[serde(skip_serializing_if = "is_default")]
-    cut: (u32, u32, u32),
+    pub(crate) cut: (u32, u32, u32),
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<ResourceRecord>,
+    pub(crate) resource: Option<ResourceRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<ScopeRecord>,
+    pub(crate) scope: Option<ScopeRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    repairs: Vec<(String, String)>,
+    pub(crate) repairs: Vec<(String, String)>,
 }
 
 /// Inputs, outputs and events.
@@ -92,16 +92,16 @@ pub(crate) struct HeadRecord {
 pub(crate) struct PayloadRecord {
     /// (is JSON, text).
     #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<(bool, String)>,
+    pub(crate) input: Option<(bool, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<(bool, String)>,
+    pub(crate) output: Option<(bool, String)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    events: Vec<EventRecord>,
+    pub(crate) events: Vec<EventRecord>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct EventRecord {
+pub(crate) struct EventRecord {
     time: i64,
     name: String,
     attrs: Vec<Token>,
@@ -110,7 +110,7 @@ struct EventRecord {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct LinkRecord {
+pub(crate) struct LinkRecord {
     trace: Bytes,
     span: Bytes,
     state: String,
@@ -121,7 +121,7 @@ struct LinkRecord {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct ResourceRecord {
+pub(crate) struct ResourceRecord {
     attrs: Vec<Token>,
     cut: u32,
     schema: String,
@@ -130,7 +130,7 @@ struct ResourceRecord {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct ScopeRecord {
+pub(crate) struct ScopeRecord {
     name: String,
     version: String,
     attrs: Vec<Token>,
@@ -140,7 +140,7 @@ struct ScopeRecord {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct UsageRecord {
+pub(crate) struct UsageRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

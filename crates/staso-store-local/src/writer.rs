@@ -1,23 +1,36 @@
 //! The one thread that writes: it takes batches from a bounded queue and commits many of them in
 //! one transaction, so that one sync of the log pays for all.
 
+mod flushing;
+
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use staso_model::{AnnotationId, TraceId};
-use staso_store::{Appended, Batch, StoreError};
+use staso_store::{Appended, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Options;
-use crate::apply::{Kept, Transaction, delete_annotation, run};
+use crate::apply::{Incoming, Kept, Transaction, delete_annotation, run};
 use crate::cache::Cache;
 use crate::dir::DataDir;
 use crate::disk::Encoder;
 use crate::error::from_sqlite;
-use crate::schema::{self, PAGE_BYTES};
+use crate::files::Files;
+use crate::flush;
+use crate::hot::Hot;
+use crate::migrate::migrate;
+use crate::pool::Shared;
+use crate::replay::Replay;
+use crate::schema::{self, PAGE_BYTES, set_meta};
+use crate::segment::Segments;
+use crate::tokens::Bytes;
+use crate::wal::record::{DeletedRecord, encode};
+use crate::wal::{Kind, Wal};
+use crate::writer::flushing::Flushing;
 
 /// Receipts and lives are kept an hour longer than promised, so that no clock's jitter breaks the
 /// promise.
@@ -34,9 +47,9 @@ const STACK_BYTES: usize = 16 << 20;
 pub(crate) enum Command {
     /// Accept a batch. The permits keep its room in the queue until it is committed.
     Append {
-        batch: Box<Batch>,
+        batch: Box<Incoming>,
         answer: oneshot::Sender<Result<Appended, StoreError>>,
-        room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        room: Room,
     },
     /// Delete an annotation.
     Delete {
@@ -44,20 +57,32 @@ pub(crate) enum Command {
         id: AnnotationId,
         answer: oneshot::Sender<Result<Option<TraceId>, StoreError>>,
     },
-    /// Bound the catalog's size from now on.
+    /// Bound the size of the files from now on.
     Limit { max_bytes: u64, answer: oneshot::Sender<Result<(), StoreError>> },
+    /// Move what is hot and not open to segments.
+    Flush { answer: oneshot::Sender<Result<(), StoreError>> },
     /// Finish and close.
     Close { answer: oneshot::Sender<Result<(), StoreError>> },
 }
 
-type Waiting = (
-    Box<Batch>,
-    oneshot::Sender<Result<Appended, StoreError>>,
-    (OwnedSemaphorePermit, OwnedSemaphorePermit),
-);
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+type Waiting = (Box<Incoming>, oneshot::Sender<Result<Appended, StoreError>>, Room);
 
 struct Writer {
     conn: Connection,
+    wal: Wal,
+    files: Arc<Files>,
+    shared: Arc<Shared>,
+    hot_bytes: usize,
+    flush_after: Duration,
+    flushing: Option<Flushing>,
+    /// When something that could be flushed was first seen.
+    waiting_since: Option<Instant>,
+    /// When a flush last failed, and how, unless one succeeded since.
+    failed: Option<(Instant, StoreError)>,
+    /// How much the last flush carried over in the log.
+    carried_bytes: u64,
+    next_segment: i64,
     kept: Kept,
     max_receipts: u64,
     /// The newest time of receipt seen: the clock that receipts and lives age by.
@@ -65,12 +90,17 @@ struct Writer {
     commits: u64,
 }
 
+/// A writer at work.
+pub(crate) struct Started {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) shared: Arc<Shared>,
+}
+
 /// Opens the catalog and starts the thread. It ends when told to close or when no sender is left.
-pub(crate) fn start(
-    dir: DataDir,
-    options: &Options,
-) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StoreError> {
-    let mut writer = Writer::open(&dir.catalog(), options)?;
+pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreError> {
+    let mut writer = Writer::open(&dir, options)?;
+    let shared = Arc::clone(&writer.shared);
     dir.confirm_format()?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
@@ -89,29 +119,67 @@ pub(crate) fn start(
         .name("staso-store-writer".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(work)
-        .map(|thread| (sender, thread))
+        .map(|thread| Started { commands: sender, thread, shared })
         .map_err(|e| StoreError::Engine(format!("cannot start the writer: {e}")))
 }
 
 impl Writer {
-    fn open(catalog: &Path, options: &Options) -> Result<Self, StoreError> {
-        let conn = schema::open_writer(catalog)?;
+    fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
+        let conn = schema::open_writer(&dir.catalog())?;
+        let files = Files::new(options.die_at_step, options.max_bytes);
+        let files = Arc::new(files.failing(options.fail_at_steps.clone()));
+        let segments = Arc::new(Segments::new(dir.make_segments()?));
+        flush::remove_orphans(&conn, &files, segments.root())?;
+        migrate(&conn, &files, segments.root())?;
         let number = |sql: &str| -> Result<i64, StoreError> {
             conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
-        let last_sequence = number("SELECT value FROM meta WHERE key = 'last_sequence'")?;
+        let meta = |key: &str| number(&format!("SELECT value FROM meta WHERE key = '{key}'"));
         let newest_ns = number("SELECT coalesce(max(received_ns), 0) FROM receipts")?;
+        let next_segment = number("SELECT coalesce(max(segment), 0) + 1 FROM segments")?;
         let kept = Kept {
             cache: Cache::new(options.cache_bytes),
             encoder: Encoder::new()?,
             workspaces: HashMap::new(),
             slugs: HashMap::new(),
-            last_sequence: last_sequence.cast_unsigned(),
+            last_sequence: meta("last_sequence")?.cast_unsigned(),
+            hot: Hot::new(),
+            segments: Arc::clone(&segments),
         };
-        let writer = Self { conn, kept, max_receipts: options.max_receipts, newest_ns, commits: 0 };
+        let (applied, flushed) =
+            (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());
+        let mut replay = Replay::new(&conn, kept, applied);
+        let wal = Wal::open(&dir.wal(), Arc::clone(&files), flushed, applied, &mut |record| {
+            replay.take(record)
+        })?;
+        let kept = replay.finish()?;
+        let hot = RwLock::new(Arc::new(kept.hot.clone()));
+        let mut writer = Self {
+            shared: Arc::new(Shared {
+                hot,
+                segments,
+                files: Arc::clone(&files),
+                catalog: dir.catalog(),
+            }),
+            conn,
+            wal,
+            files,
+            hot_bytes: options.hot_bytes.max(1),
+            flush_after: options.flush_after,
+            flushing: None,
+            waiting_since: None,
+            failed: None,
+            carried_bytes: 0,
+            next_segment,
+            kept,
+            max_receipts: options.max_receipts,
+            newest_ns,
+            commits: 0,
+        };
         if let Some(max_bytes) = options.max_bytes {
             writer.limit(max_bytes)?;
         }
+        writer.wal.trim(flushed);
         Ok(writer)
     }
 
@@ -120,26 +188,42 @@ impl Writer {
         &mut self,
         commands: &mpsc::Receiver<Command>,
     ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
-        let mut next = commands.recv().ok();
-        while let Some(command) = next {
+        let mut next = None;
+        loop {
+            let command = match next.take() {
+                Some(command) => command,
+                None => self.wait(commands)?,
+            };
             // Whoever stopped waiting for an answer needs none: failed sends are no failures.
-            next = match command {
+            match command {
                 Command::Append { batch, answer, room } => {
-                    self.serve_group((batch, answer, room), commands)
+                    next = self.serve_group((batch, answer, room), commands);
                 }
                 Command::Delete { workspace, id, answer } => {
-                    let _ = answer.send(delete_annotation(&self.conn, &workspace, id.0));
-                    None
+                    let _ = answer.send(self.delete(&workspace, id));
                 }
                 Command::Limit { max_bytes, answer } => {
                     let _ = answer.send(self.limit(max_bytes));
-                    None
+                }
+                Command::Flush { answer } => {
+                    let _ = answer.send(self.flush_all());
                 }
                 Command::Close { answer } => return Some(answer),
-            };
-            next = next.or_else(|| commands.recv().ok());
+            }
         }
-        None
+    }
+
+    /// The next command; meanwhile flushes are begun and ended. `None` when no sender is left.
+    fn wait(&mut self, commands: &mpsc::Receiver<Command>) -> Option<Command> {
+        loop {
+            self.tend();
+            let Some(patience) = self.patience() else { return commands.recv().ok() };
+            match commands.recv_timeout(patience) {
+                Ok(command) => return Some(command),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            }
+        }
     }
 
     /// Commits a batch with those that queued up behind it; hands back the command that ended the
@@ -149,6 +233,7 @@ impl Writer {
         first: Waiting,
         commands: &mpsc::Receiver<Command>,
     ) -> Option<Command> {
+        self.tend();
         let mut spans = first.0.spans.len();
         let mut group = vec![first];
         let mut next = None;
@@ -173,7 +258,7 @@ impl Writer {
     /// Commits a group. Where that fails each batch is tried alone, so that none fails for
     /// another's sake.
     fn commit(&mut self, group: Vec<Waiting>) {
-        let batches: Vec<&Batch> = group.iter().map(|(batch, ..)| &**batch).collect();
+        let batches: Vec<&Incoming> = group.iter().map(|(batch, ..)| &**batch).collect();
         match self.transact(&batches) {
             Ok(answers) => {
                 for ((_, sender, _room), answer) in group.into_iter().zip(answers) {
@@ -189,35 +274,103 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+    fn transact(&mut self, batches: &[&Incoming]) -> Result<Vec<Appended>, StoreError> {
+        self.make_room()?;
         let result = self.try_transact(batches);
         if result.is_err() {
-            self.kept.forget();
-            // Some failures, a full disk among them, have rolled back by themselves.
-            if !self.conn.is_autocommit()
-                && let Err(error) = self.conn.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "rolling back failed");
-            }
+            self.roll_back();
         }
         result
     }
 
-    fn try_transact(&mut self, batches: &[&Batch]) -> Result<Vec<Appended>, StoreError> {
+    /// Some failures, a full disk among them, have rolled back by themselves.
+    fn roll_back(&mut self) {
+        self.kept.forget((*self.shared.hot()).clone());
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rolling back failed");
+        }
+    }
+
+    fn try_transact(&mut self, batches: &[&Incoming]) -> Result<Vec<Appended>, StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         let mut transaction = Transaction::new(&self.conn, &mut self.kept);
-        let answers =
-            batches.iter().map(|batch| transaction.apply(batch)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(batches.len());
+        let mut records = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let (answer, record) = transaction.apply(batch)?;
+            answers.push(answer);
+            if let Some(record) = record {
+                records.push((Kind::Batch, encode(&record)?));
+            }
+        }
         let last_sequence = transaction.finish()?;
-        let newest_ns = batches.iter().map(|batch| batch.received_ns).max().unwrap_or_default();
+        let newest_ns = batches.iter().map(|one| one.batch.received_ns).max().unwrap_or_default();
         self.newest_ns = self.newest_ns.max(newest_ns);
         self.commits += 1;
         if self.commits.is_multiple_of(COMMITS_PER_PRUNING) {
             self.prune()?;
         }
-        self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+        self.log_and_commit(&records)?;
         self.kept.last_sequence = last_sequence;
         Ok(answers)
+    }
+
+    /// The end of every transaction: its records become durable, then it becomes visible.
+    fn log_and_commit(&mut self, records: &[(Kind, Vec<u8>)]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return self.publish();
+        }
+        let applied = self.wal.last() + records.len() as u64;
+        set_meta(&self.conn, "applied", applied)?;
+        let mark = self.wal.mark();
+        self.wal.append(records)?;
+        if let Err(error) = self.publish() {
+            self.wal.take_back(mark)?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Commits, and replaces the hot set in the same moment.
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let hot = Arc::new(self.kept.hot.clone());
+        self.files.step();
+        {
+            let mut published = self.shared.hot.write().unwrap_or_else(PoisonError::into_inner);
+            self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+            *published = hot;
+        }
+        self.files.step();
+        if self.waiting_since.is_none() && self.kept.hot.settled_bytes() > 0 {
+            self.waiting_since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, workspace: &str, id: AnnotationId) -> Result<Option<TraceId>, StoreError> {
+        let result = self.try_delete(workspace, id);
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    fn try_delete(
+        &mut self,
+        workspace: &str,
+        id: AnnotationId,
+    ) -> Result<Option<TraceId>, StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        let trace_id = delete_annotation(&self.conn, workspace, id.0)?;
+        let record = DeletedRecord { workspace: workspace.to_owned(), id: Bytes(id.0.to_vec()) };
+        let records = match trace_id {
+            Some(_) => vec![(Kind::DeleteAnnotation, encode(&record)?)],
+            None => Vec::new(),
+        };
+        self.log_and_commit(&records)?;
+        Ok(trace_id)
     }
 
     /// Forgets old receipts, and the lives of processes that were not heard of for as long and hold
@@ -241,7 +394,10 @@ impl Writer {
         Ok(())
     }
 
-    fn limit(&self, max_bytes: u64) -> Result<(), StoreError> {
+    fn limit(&mut self, max_bytes: u64) -> Result<(), StoreError> {
+        // What failed for want of room may have it now.
+        self.failed = None;
+        self.files.limit(max_bytes);
         let pages = i64::try_from(max_bytes / PAGE_BYTES).unwrap_or(i64::MAX).max(1);
         let pages = pages.min(i64::from(u32::MAX - 1));
         self.conn
@@ -249,7 +405,9 @@ impl Writer {
             .map_err(from_sqlite)
     }
 
-    fn close(self) -> Result<(), StoreError> {
+    fn close(mut self) -> Result<(), StoreError> {
+        // What is hot stays in the log, from which the next opening has it.
+        self.end_flush_or_report();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         // A reader may keep the log alive: it is then copied at the next opening.
         let copied = self.conn.query_row(checkpoint, [], |_| Ok(())).map_err(from_sqlite);

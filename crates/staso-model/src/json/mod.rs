@@ -38,7 +38,7 @@ pub use error::{AnnotationError, DecodeError};
 use crate::annotation::Annotation;
 use crate::ids::{ProcessId, SpanId, TraceId};
 use crate::span::Span;
-use crate::value::Value;
+use crate::value::{Attributes, Value};
 
 /// What the decoder is told from outside: it reads no clock and makes no random id.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +153,39 @@ pub fn decode_batch(body: &[u8], ctx: &DecodeContext<'_>) -> Result<DecodedBatch
     })?;
     let is_clean = summary.is_clean(ctx.limits.max_depth);
     trace::decode_body(walk::trim(text), ctx, is_clean)
+}
+
+/// Attributes as a JSON object: bytes as base64 text, NaN and infinities as null, repeated keys
+/// repeated. [`attributes_from_json`] gives back what [`says_json`] admits.
+#[must_use]
+pub fn attributes_to_json(attributes: &[(String, Value)]) -> String {
+    let mut out = String::new();
+    value::write_members(attributes, &mut out);
+    out
+}
+
+/// Attributes from the text of [`attributes_to_json`]. Other text gives some attributes or none.
+#[must_use]
+pub fn attributes_from_json(text: &str) -> Attributes {
+    value::read_members(text.as_bytes(), EXACT_DEPTH, &mut text::Mends::default())
+}
+
+/// How deep [`says_json`] looks.
+const EXACT_DEPTH: usize = 64;
+
+/// Whether JSON can say these attributes exactly: no bytes, no NaN, no great depth.
+#[must_use]
+pub fn says_json(attributes: &[(String, Value)]) -> bool {
+    fn says(value: &Value, depth: usize) -> bool {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) => true,
+            Value::Double(x) => x.is_finite(),
+            Value::Bytes(_) => false,
+            Value::Array(items) => depth > 0 && items.iter().all(|item| says(item, depth - 1)),
+            Value::Map(entries) => depth > 0 && entries.iter().all(|(_, v)| says(v, depth - 1)),
+        }
+    }
+    attributes.iter().all(|(_, value)| says(value, EXACT_DEPTH - 1))
 }
 
 /// A value as JSON text.

@@ -1,27 +1,29 @@
 //! Signs of life and death of processes, and what they close.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::params;
 use staso_model::{ProcessId, Span, TraceId};
-use staso_store::{Batch, ProcessLife, ProcessSign, Sign, StoreError, interrupt, is_held_open};
+use staso_store::{ProcessLife, ProcessSign, Sign, StoreError, interrupt, is_held_open};
 
-use super::{Transaction, run};
+use super::{Incoming, Transaction, run};
 use crate::cache::TraceRef;
 use crate::decode::report;
 use crate::error::from_sqlite;
-use crate::read::{self, Reader};
+use crate::read;
 
 impl Transaction<'_> {
     pub(super) fn take_signs(
         &mut self,
         ws: i64,
-        batch: &Batch,
+        incoming: &Incoming,
         touched: &mut BTreeSet<TraceRef>,
     ) -> Result<(), StoreError> {
+        let batch = &incoming.batch;
         if !batch.processes.is_empty() {
             let mut all = BTreeSet::from([ws]);
-            for span in &batch.spans {
+            for span in &incoming.spans {
                 all.insert(self.workspace(&span.workspace)?);
             }
             for ws in all {
@@ -35,7 +37,7 @@ impl Transaction<'_> {
             }
         }
         let mut seen = HashMap::<(&str, ProcessId), i64>::new();
-        for span in batch.spans.iter().filter(|span| span.is_open()) {
+        for span in incoming.spans.iter().filter(|span| span.is_open()) {
             if let Some(process_id) = span.process_id {
                 let alive_ns = seen.entry((&span.workspace, process_id)).or_insert(i64::MIN);
                 *alive_ns = (*alive_ns).max(span.version.received_ns);
@@ -87,11 +89,10 @@ impl Transaction<'_> {
         let slug = self.kept.slugs.get(&ws).cloned().unwrap_or_default();
         for trace in self.open_traces(ws, &process_id)? {
             for span_id in self.cached(&trace, &slug)?.held_open_by(process_id) {
-                let reader = Reader { conn: self.conn, workspace: &slug, ws, now_ns: 0 };
-                match reader.stored_span(trace.1, span_id) {
+                match self.reader(ws, &slug).stored_span(trace.1, span_id) {
                     Ok(Some(mut span)) => {
                         interrupt(&mut span, ended_ns);
-                        self.take_span(&span, touched)?;
+                        self.take_span(Arc::new(span), touched)?;
                     }
                     Ok(None) => {}
                     // Damage stays local: the others are closed.

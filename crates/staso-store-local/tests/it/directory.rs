@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use staso_model::{ProcessId, Stage};
+use staso_model::ProcessId;
 use staso_store::{Appended, Batch, ProcessLife, ReceiptKey, Sign, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
@@ -26,44 +26,10 @@ async fn a_second_store_is_kept_out_and_told_by_whom() {
 #[test]
 fn a_newer_format_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("VERSION"), "3\n").unwrap();
+    fs::write(dir.path().join("VERSION"), "4\n").unwrap();
     let refused = LocalStore::open(dir.path(), &Options::default()).unwrap_err().to_string();
-    assert!(refused.contains("storage format 3"), "{refused}");
+    assert!(refused.contains("storage format 4"), "{refused}");
     assert!(!dir.path().join("catalog.db").exists());
-}
-
-/// What the first format had: no time at which a process was last heard of, and open spans behind
-/// processes that had said goodbye.
-#[tokio::test]
-async fn a_directory_of_format_1_is_brought_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-    store.append(batch(vec![span(1, 1), held(1, 2)])).await.unwrap();
-    drop(store);
-    let catalog = rusqlite::Connection::open(dir.path().join("catalog.db")).unwrap();
-    catalog
-        .execute_batch(
-            "DROP INDEX processes_by_age;
-             ALTER TABLE processes DROP COLUMN heard_ns;
-             UPDATE processes SET goodbye_ns = 5;",
-        )
-        .unwrap();
-    drop(catalog);
-    fs::write(dir.path().join("VERSION"), "1\n").unwrap();
-
-    for _ in 0..2 {
-        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("VERSION")).unwrap(), "2\n");
-        let trace_id = span(1, 1).trace_id;
-        let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
-        let stages: Vec<_> = trace.spans.iter().map(|tree| tree.span.version.stage).collect();
-        assert_eq!(stages, [Stage::Ended, Stage::Open]);
-        let open = store.open_processes().await.unwrap();
-        assert_eq!((open.len(), open[0].life.goodbye_ns), (1, Some(5)), "for a server to close");
-    }
-    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-    store.append(signs(&[Sign::Goodbye(5)], 1)).await.unwrap();
-    assert_eq!(store.open_processes().await.unwrap(), []);
 }
 
 #[test]
@@ -71,7 +37,7 @@ fn a_broken_or_missing_format_number_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
     let version = dir.path().join("VERSION");
-    assert_eq!(fs::read_to_string(&version).unwrap(), "2\n");
+    assert_eq!(fs::read_to_string(&version).unwrap(), "3\n");
     fs::write(&version, "one").unwrap();
     let open = || LocalStore::open(dir.path(), &Options::default());
     assert!(matches!(open(), Err(StoreError::Damaged { place, .. }) if place == "VERSION"));

@@ -69,50 +69,109 @@ fn damage(dir: &std::path::Path, sql: &str) {
     assert!(conn.execute(sql, []).unwrap() > 0, "{sql}");
 }
 
-/// A damaged span says so by its id; its trace, its siblings and the list go on without it.
-#[tokio::test]
-async fn a_damaged_span_hides_nothing_else() {
-    for column in ["head", "payload", "version"] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-        let mut broken = span(1, 2);
-        broken.input = Some(Payload::text("to be damaged"));
-        append(&store, vec![span(1, 1), broken.clone(), span(2, 1)]).await;
-        drop(store);
-        damage(dir.path(), &format!("UPDATE spans SET {column} = x'00' WHERE span_row = 2"));
-
-        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-        let trace_id = broken.trace_id;
-        let found = store.span("default", &trace_id, &broken.span_id).await;
-        assert!(matches!(found, Err(StoreError::Damaged { .. })), "{column}: {found:?}");
-        let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
-        assert_eq!(trace.spans.len(), 1, "{column}");
-        assert_eq!(store.traces(&everything()).await.unwrap().rows.len(), 2);
-
-        // A new report of it mends it, and the trace can grow.
-        broken.version.client = 1;
-        append(&store, vec![broken.clone(), span(1, 3)]).await;
-        let mended = store.span("default", &trace_id, &broken.span_id).await.unwrap();
-        assert_eq!(mended.map(|found| found.span), Some(broken), "{column}");
-        let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
-        assert_eq!(row.span_count, 3, "{column}");
+/// The one segment there is.
+fn segment(dir: &std::path::Path) -> std::path::PathBuf {
+    let mut found = vec![dir.join("segments")];
+    loop {
+        let path = found.pop().unwrap();
+        match path.is_dir() {
+            true => found.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path())),
+            false => return path,
+        }
     }
 }
 
-/// What is closed for a dead process is closed beside a damaged span of the same process.
+/// Whatever byte of a segment is flipped: no answer is wrong. The span that it hits says so or comes
+/// back as it was, and everything else does.
 #[tokio::test]
-async fn a_damaged_span_keeps_no_other_open() {
+async fn no_flipped_byte_of_a_segment_changes_an_answer() {
     let dir = tempfile::tempdir().unwrap();
     let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-    let spans = [1, 2, 3].map(|id| held(1, id));
+    let mut spans = [span(1, 1), span(1, 2), span(2, 1)];
+    for (i, span) in spans.iter_mut().enumerate() {
+        span.input = Some(Payload::text(format!("the question number {i}; ").repeat(20)));
+        span.attributes = vec![("key".to_owned(), staso_model::Value::Int(7))];
+    }
     append(&store, spans.to_vec()).await;
+    store.flush().await.unwrap();
     drop(store);
-    damage(dir.path(), "UPDATE spans SET payload = x'00' WHERE span_row = 2");
+    let path = segment(dir.path());
+    let sound = std::fs::read(&path).unwrap();
+    let mut told = 0;
+    for at in (0..sound.len()).step_by(7) {
+        let mut broken = sound.clone();
+        broken[at] ^= 0x10;
+        std::fs::write(&path, &broken).unwrap();
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        for span in &spans {
+            match store.span("default", &span.trace_id, &span.span_id).await {
+                Ok(Some(found)) => assert_eq!(found.span, *span, "byte {at}"),
+                Err(StoreError::Damaged { .. }) => told += 1,
+                other => panic!("byte {at}: {other:?}"),
+            }
+            let trace = store.trace("default", &span.trace_id, true, 0).await.unwrap().unwrap();
+            assert!(trace.spans.iter().all(|tree| spans.contains(&tree.span)), "byte {at}");
+        }
+        assert_eq!(store.traces(&everything()).await.unwrap().rows.len(), 2, "byte {at}");
+    }
+    assert!(told > 0, "some byte mattered");
+}
+
+/// A damaged payload says so by its span's id; its siblings go on, and a new report mends it.
+#[tokio::test]
+async fn a_damaged_span_hides_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
     let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let mut broken = span(1, 2);
+    broken.parent_span_id = Some(span(1, 1).span_id);
+    // Two pages of noise, so that three quarters into the file stands the second.
+    let whole = bulky(1).spans.remove(0);
+    broken.input = bulky(2).spans.remove(0).input;
+    append(&store, vec![whole, broken.clone(), held(1, 3), span(2, 1)]).await;
+    store.flush().await.unwrap();
+    drop(store);
+    let path = segment(dir.path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 4 * 3;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let trace_id = broken.trace_id;
+    let found = store.span("default", &trace_id, &broken.span_id).await;
+    assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
+    let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
+    assert_eq!(trace.spans.len(), 2, "a page of its own is all that is lost");
     store.append(signs(&[Sign::Goodbye(9)], 1)).await.unwrap();
-    let row = store.trace_row("default", &spans[0].trace_id, 0).await.unwrap().unwrap();
-    let counts = (row.span_count, row.open_count, row.error_count);
-    assert_eq!(counts, (2, 0, 2), "what is damaged counts nowhere");
+    let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
+    assert_eq!((row.span_count, row.open_count), (3, 0), "what is damaged keeps no other open");
+
+    broken.version.client = 1;
+    append(&store, vec![broken.clone(), span(1, 4)]).await;
+    let mended = store.span("default", &trace_id, &broken.span_id).await.unwrap();
+    assert_eq!(mended.map(|found| found.span), Some(broken));
+    let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
+    assert_eq!(row.span_count, 4);
+}
+
+/// A segment that is gone takes only its own spans along.
+#[tokio::test]
+async fn a_missing_segment_hides_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    append(&store, vec![span(1, 1)]).await;
+    store.flush().await.unwrap();
+    let gone = segment(dir.path());
+    append(&store, vec![span(1, 2), span(2, 1)]).await;
+    drop(store);
+    std::fs::remove_file(gone).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let trace_id = span(1, 1).trace_id;
+    let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
+    assert_eq!(trace.spans.len(), 1);
+    let found = store.span("default", &trace_id, &span(1, 1).span_id).await;
+    assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
+    assert_eq!(store.traces(&everything()).await.unwrap().rows.len(), 2);
 }
 
 /// A damaged row is computed anew from its spans.

@@ -5,6 +5,10 @@
 mod crash;
 mod directory;
 mod failures;
+mod faults;
+mod formats;
+mod log;
+mod sqlite_files;
 mod suite;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};

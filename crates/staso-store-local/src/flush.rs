@@ -1,0 +1,201 @@
+//! Hot spans into segments: chosen by the writer, written beside it, made visible by it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use staso_model::Span;
+use staso_store::StoreError;
+
+use crate::apply::{Kept, run};
+use crate::cache::Place;
+use crate::error::from_io;
+use crate::files::Files;
+use crate::segment;
+
+/// What is to be flushed.
+pub(crate) struct Plan {
+    /// Each becomes a file: of one workspace and day.
+    groups: Vec<Group>,
+    /// The number of the first segment.
+    first_segment: i64,
+}
+
+struct Group {
+    ws: i64,
+    directory: String,
+    spans: Vec<Arc<Span>>,
+}
+
+/// A segment that is on disk and not yet visible.
+pub(crate) struct NewSegment {
+    number: i64,
+    ws: i64,
+    path: String,
+    bytes: u64,
+    checksums: Vec<u8>,
+    spans: Vec<Arc<Span>>,
+}
+
+impl Plan {
+    /// Spans by workspace and day. Each comes with its workspace's number.
+    pub(crate) fn new(
+        spans: impl IntoIterator<Item = (i64, Arc<Span>)>,
+        first_segment: i64,
+    ) -> Self {
+        let mut groups = BTreeMap::<(i64, String), Vec<Arc<Span>>>::new();
+        for (ws, span) in spans {
+            groups.entry((ws, segment::day_of(span.start_ns))).or_default().push(span);
+        }
+        let group = |((ws, day), spans): ((i64, String), Vec<Arc<Span>>)| {
+            let workspace = spans.first().map(|span| segment::directory_of(&span.workspace));
+            Group { ws, directory: format!("{}/{day}", workspace.unwrap_or_default()), spans }
+        };
+        Self { groups: groups.into_iter().map(group).collect(), first_segment }
+    }
+
+    /// How many segments it makes.
+    pub(crate) fn segments(&self) -> i64 {
+        i64::try_from(self.groups.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Writes the files. When one fails, those before it are removed again.
+    pub(crate) fn write(self, files: &Files, root: &Path) -> Result<Vec<NewSegment>, StoreError> {
+        let mut written = Vec::new();
+        for (number, group) in (self.first_segment..).zip(self.groups) {
+            match group.write(number, files, root) {
+                Ok(segment) => written.push(segment),
+                Err(error) => {
+                    remove(files, root, &written);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Removes files that will not become visible. What stays is removed at the next opening.
+pub(crate) fn remove(files: &Files, root: &Path, segments: &[NewSegment]) {
+    for segment in segments {
+        if let Err(error) = files.remove(&root.join(&segment.path)) {
+            tracing::warn!(%error, file = segment.path, "a segment that failed stays for now");
+        }
+    }
+}
+
+impl Group {
+    fn write(mut self, number: i64, files: &Files, root: &Path) -> Result<NewSegment, StoreError> {
+        segment::sort(&mut self.spans);
+        let bytes = segment::encode(&self.spans)?;
+        let path = format!("{}/{number:010}.parquet", self.directory);
+        let (target, draft) = (root.join(&path), root.join(format!("{path}.tmp")));
+        let write = || -> std::io::Result<()> {
+            let directory = root.join(&self.directory);
+            files.make_dirs(root, &directory)?;
+            let file = files.create(&draft)?;
+            files.write(&file, &bytes)?;
+            files.sync(&file)?;
+            files.rename(&draft, &target)?;
+            files.sync_dir(&directory)
+        };
+        if let Err(error) = write() {
+            // Whether there is a draft to remove depends on how far it came.
+            let _ = files.remove(&draft);
+            return Err(from_io("write a segment", &error));
+        }
+        let checksums = segment::checksums(&bytes);
+        let bytes = bytes.len() as u64;
+        Ok(NewSegment { number, ws: self.ws, path, bytes, checksums, spans: self.spans })
+    }
+}
+
+/// Makes segments visible in the transaction under way. Spans that got a newer version meanwhile are
+/// deleted rows from the beginning; the others leave the hot set.
+pub(crate) fn make_visible(
+    conn: &Connection,
+    kept: &mut Kept,
+    segments: &[NewSegment],
+) -> Result<(), StoreError> {
+    for segment in segments {
+        insert(conn, segment)?;
+        for (row, span) in (0_u64..).zip(&segment.spans) {
+            let trace = (segment.ws, span.trace_id);
+            if !kept.hot.remove(&trace, &span.span_id, &span.version) {
+                let sql = "INSERT INTO deleted (segment, row) VALUES (?1, ?2)";
+                run(conn, sql, params![segment.number, row.cast_signed()])?;
+            } else if let Some(cached) = kept.cache.get(&trace) {
+                let place = Place::Segment { segment: segment.number, row };
+                cached.moved(&span.span_id, &span.version, place);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The catalog's rows of a segment, as if none of its spans had been hot.
+pub(crate) fn insert(conn: &Connection, segment: &NewSegment) -> Result<(), StoreError> {
+    let NewSegment { number, ws, path, bytes, checksums, spans } = segment;
+    let starts = || spans.iter().map(|span| span.start_ns);
+    let received = spans.iter().map(|span| span.version.received_ns).max();
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    run(
+        conn,
+        "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            number,
+            ws,
+            path,
+            count(spans.len()),
+            bytes.cast_signed(),
+            starts().min().unwrap_or_default(),
+            starts().max().unwrap_or_default(),
+            received.unwrap_or_default(),
+            checksums
+        ],
+    )?;
+    let mut first = 0;
+    for of_trace in spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
+        let trace_id = of_trace.first().map(|span| span.trace_id.0).unwrap_or_default();
+        let rows = count(of_trace.len());
+        run(
+            conn,
+            "INSERT INTO parts VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![ws, trace_id, number, first, rows],
+        )?;
+        first += rows;
+    }
+    Ok(())
+}
+
+/// Removes what no catalog knows: drafts, and segments whose flush did not come to its end.
+pub(crate) fn remove_orphans(
+    conn: &Connection,
+    files: &Files,
+    root: &Path,
+) -> Result<(), StoreError> {
+    let io = |e: std::io::Error| from_io("look through the segments", &e);
+    let known = || -> rusqlite::Result<HashSet<String>> {
+        conn.prepare("SELECT path FROM segments")?.query_map([], |row| row.get(0))?.collect()
+    };
+    let known = known().map_err(crate::error::from_sqlite)?;
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let path = entry.path();
+            if entry.file_type().map_err(io)?.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            files.found(entry.metadata().map_err(io)?.len());
+            let is_ours = name.ends_with(".parquet") || name.ends_with(".parquet.tmp");
+            if is_ours && !known.contains(&name) {
+                files.remove(&path).map_err(io)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What the log says, brought into the catalog when the directory is opened.
+
+use rusqlite::Connection;
+use staso_store::{Batch, StoreError};
+
+use staso_model::Span;
+
+use crate::apply::{Incoming, Kept, Transaction, delete_annotation};
+use crate::error::from_sqlite;
+use crate::schema::set_meta;
+use crate::wal::Kind;
+use crate::wal::record::{BatchRecord, CarriedRecord, DeletedRecord, decode};
+use crate::wal::replay::Replayed;
+
+/// Records are applied in transactions of about this many bytes.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// A replay under way.
+pub(crate) struct Replay<'a> {
+    conn: &'a Connection,
+    kept: Kept,
+    /// The number of the last record that the catalog has applied.
+    applied: u64,
+    pending: Vec<Effect>,
+    /// The number of the last record that was taken.
+    taken: u64,
+    bytes: usize,
+}
+
+/// What a record does.
+enum Effect {
+    Batch(Box<Batch>, u64),
+    /// Spans that the catalog has counted, for the hot set.
+    Keep(Vec<Span>),
+    Delete(DeletedRecord),
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(conn: &'a Connection, kept: Kept, applied: u64) -> Self {
+        Self { conn, kept, applied, pending: Vec::new(), taken: 0, bytes: 0 }
+    }
+
+    /// Applies the rest, and answers what the writer goes on with.
+    pub(crate) fn finish(mut self) -> Result<Kept, StoreError> {
+        self.apply()?;
+        Ok(self.kept)
+    }
+
+    /// Takes a record; `false` where it cannot be read.
+    pub(crate) fn take(&mut self, record: Replayed) -> Result<bool, StoreError> {
+        let bytes = record.body.len();
+        self.taken = record.number;
+        let Some(effect) = effect(&record, record.number <= self.applied) else { return Ok(false) };
+        self.pending.push(effect);
+        self.bytes += bytes;
+        if self.bytes > GROUP_BYTES {
+            self.apply()?;
+        }
+        Ok(true)
+    }
+
+    /// Applies what was taken.
+    fn apply(&mut self) -> Result<(), StoreError> {
+        let pending = std::mem::take(&mut self.pending);
+        self.bytes = 0;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let last = self.taken.max(self.applied);
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        let mut transaction = Transaction::new(self.conn, &mut self.kept);
+        for effect in pending {
+            match effect {
+                Effect::Batch(batch, sequence) => {
+                    transaction.replay(&Incoming::of(*batch), sequence)?;
+                }
+                Effect::Keep(spans) => transaction.keep(spans)?,
+                Effect::Delete(DeletedRecord { workspace, id }) => {
+                    let id = id.id().unwrap_or_default();
+                    delete_annotation(self.conn, &workspace, id)?;
+                }
+            }
+        }
+        let last_sequence = transaction.finish()?;
+        set_meta(self.conn, "applied", last)?;
+        self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
+        self.kept.last_sequence = last_sequence;
+        self.applied = last;
+        self.kept.cache.shrink();
+        Ok(())
+    }
+}
+
+/// What a record does. Of one that the catalog has applied already, only its spans are missing.
+fn effect(record: &Replayed, is_applied: bool) -> Option<Effect> {
+    Some(match record.kind {
+        Kind::Batch => {
+            let record: BatchRecord = decode(&record.body)?;
+            let sequence = record.sequence;
+            let batch = record.into_batch()?;
+            if is_applied {
+                Effect::Keep(batch.spans)
+            } else {
+                Effect::Batch(Box::new(batch), sequence)
+            }
+        }
+        Kind::DeleteAnnotation if is_applied => Effect::Keep(Vec::new()),
+        Kind::DeleteAnnotation => Effect::Delete(decode(&record.body)?),
+        Kind::Carried => {
+            let record: CarriedRecord = decode(&record.body)?;
+            Effect::Keep(
+                record.spans.into_iter().map(|span| span.into_span("")).collect::<Option<_>>()?,
+            )
+        }
+    })
+}

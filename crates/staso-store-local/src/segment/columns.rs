@@ -1,0 +1,140 @@
+//! The columns of a segment: their names and types are the format that other programs read.
+//!
+//! Every column may be null. Ids are 16 bytes marked as UUID, times are Unix nanoseconds, costs are
+//! nano-USD. `rest` is what no column has, as the record of the log (MessagePack). The last
+//! columns, from `input` on, are payloads: a reader of anything else never touches their pages.
+
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Sixteen bytes.
+    Id,
+    /// Words that repeat: names, models, users.
+    Text,
+    /// Long texts, mostly JSON, in pages of [`PAGE_BYTES`].
+    Long,
+    /// Bytes of our own, in the same pages.
+    Raw,
+    Int,
+    Flag,
+}
+
+use Sort::{Flag, Id, Int, Long, Raw, Text};
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    Bytes(ByteArray),
+    Int(i64),
+    Flag(bool),
+}
+
+/// The columns in their order.
+pub(crate) const COLUMNS: [(&str, Sort); 43] = [
+    ("trace_id", Id),
+    ("span_id", Id),
+    ("stage", Text),
+    ("client_version", Int),
+    ("received_ns", Int),
+    ("sequence", Int),
+    ("parent_span_id", Id),
+    ("dropped", Flag),
+    ("name", Text),
+    ("kind", Text),
+    ("status", Text),
+    ("start_ns", Int),
+    ("end_ns", Int),
+    ("error_message", Text),
+    ("environment", Text),
+    ("service", Text),
+    ("agent_name", Text),
+    ("agent_id", Text),
+    ("agent_version", Text),
+    ("session_id", Text),
+    ("user_id", Text),
+    ("provider", Text),
+    ("model", Text),
+    ("requested_model", Text),
+    ("reasoning_effort", Text),
+    ("input_tokens", Int),
+    ("output_tokens", Int),
+    ("total_tokens", Int),
+    ("cost_nano_usd", Int),
+    ("client_cost_nano_usd", Int),
+    ("process_id", Id),
+    ("tags", Text),
+    ("attributes", Long),
+    ("rest", Raw),
+    ("head_checksum", Int),
+    ("input", Long),
+    ("input_is_json", Flag),
+    ("output", Long),
+    ("output_is_json", Flag),
+    ("events", Long),
+    ("events_record", Raw),
+    ("payload_checksum", Int),
+    ("payload_bytes", Int),
+];
+
+/// How many columns say who a span is and which version: enough to find it.
+pub(crate) const IDENTITY: usize = 6;
+/// Identity, parent and whether it was dropped: enough to walk towards the root.
+pub(crate) const STEP: usize = 8;
+/// How many columns stand before the payloads.
+pub(crate) const HEAD: usize = 35;
+
+/// Long values are compressed in runs of about this size.
+pub(crate) const PAGE_BYTES: usize = 256 << 10;
+/// Other columns have pages of so many rows, so that reading one trace decodes little.
+const PAGE_ROWS: usize = 2048;
+const LEVEL: i32 = 3;
+
+/// The schema.
+pub(super) fn schema() -> Result<TypePtr, ParquetError> {
+    let mut message = "message span {\n".to_owned();
+    for (name, sort) in COLUMNS {
+        let (kind, logical) = match sort {
+            Id => ("FIXED_LEN_BYTE_ARRAY (16)", " (UUID)"),
+            Text | Long => ("BYTE_ARRAY", " (UTF8)"),
+            Raw => ("BYTE_ARRAY", ""),
+            Int => ("INT64", ""),
+            Flag => ("BOOLEAN", ""),
+        };
+        message.push_str(&format!("  OPTIONAL {kind} {name}{logical};\n"));
+    }
+    message.push('}');
+    parse_message_type(&message).map(Arc::new)
+}
+
+/// How the columns are written.
+pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_created_by("staso".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_data_page_row_count_limit(PAGE_ROWS);
+    for (name, sort) in COLUMNS {
+        let path = ColumnPath::from(name);
+        builder = match sort {
+            Text | Flag => builder,
+            Id => builder.set_column_dictionary_enabled(path, false),
+            Int => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            Long | Raw => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+                .set_column_data_page_size_limit(path, PAGE_BYTES),
+        };
+    }
+    Ok(builder.build())
+}

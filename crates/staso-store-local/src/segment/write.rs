@@ -1,0 +1,111 @@
+//! Spans into the bytes of one Parquet file, in conversation order, and where each trace stands.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::FixedLenByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use staso_model::{Span, TraceId};
+use staso_store::StoreError;
+
+use super::columns::{self, COLUMNS, Cell, PAGE_BYTES};
+use super::row;
+
+/// Sorts spans as a segment has them: by conversation, trace, time. All spans of a trace count to the
+/// same conversation, the greatest that one of them names, so that they stand together.
+pub(crate) fn sort(spans: &mut [Arc<Span>]) {
+    let mut conversations = HashMap::<TraceId, Option<String>>::new();
+    for span in &*spans {
+        let known = conversations.entry(span.trace_id).or_default();
+        if *known < span.session_id {
+            known.clone_from(&span.session_id);
+        }
+    }
+    spans.sort_by(|a, b| {
+        let key = |span: &Arc<Span>| (span.trace_id, span.start_ns, span.span_id);
+        let conversation = |span: &Arc<Span>| conversations.get(&span.trace_id);
+        conversation(a).cmp(&conversation(b)).then_with(|| key(a).cmp(&key(b)))
+    });
+}
+
+/// The bytes of a segment of these spans, which are sorted.
+pub(crate) fn encode(spans: &[Arc<Span>]) -> Result<Vec<u8>, StoreError> {
+    let mut table: Vec<Vec<Cell>> =
+        COLUMNS.iter().map(|_| Vec::with_capacity(spans.len())).collect();
+    for span in spans {
+        let cells = row::cells(span).map_err(|e| StoreError::Engine(format!("a span: {e}")))?;
+        for (column, cell) in table.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+    }
+    write(&table).map_err(|e| StoreError::Engine(format!("cannot write a segment: {e}")))
+}
+
+fn write(table: &[Vec<Cell>]) -> Result<Vec<u8>, ParquetError> {
+    let properties: Arc<WriterProperties> = Arc::new(columns::properties()?);
+    let mut writer = SerializedFileWriter::new(Vec::new(), columns::schema()?, properties)?;
+    let mut group = writer.next_row_group()?;
+    let mut cells = table.iter();
+    while let (Some(mut column), Some(cells)) = (group.next_column()?, cells.next()) {
+        for run in runs(cells) {
+            write_run(column.untyped(), run)?;
+        }
+        column.close()?;
+    }
+    group.close()?;
+    writer.into_inner()
+}
+
+/// Cells in runs of about a page, so that the writer looks at the page's size often enough.
+fn runs(mut cells: &[Cell]) -> impl Iterator<Item = &[Cell]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let is_full = |cell: &Cell| {
+            bytes += if let Cell::Bytes(value) = cell { value.len() } else { 0 };
+            bytes >= PAGE_BYTES
+        };
+        let end = cells.iter().position(is_full).map_or(cells.len(), |at| at + 1);
+        let (run, rest) = cells.split_at(end);
+        cells = rest;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
+fn write_run(column: &mut ColumnWriter<'_>, cells: &[Cell]) -> Result<(), ParquetError> {
+    let levels: Vec<i16> = cells.iter().map(|cell| i16::from(*cell != Cell::Null)).collect();
+    let bytes = || {
+        cells
+            .iter()
+            .filter_map(|cell| if let Cell::Bytes(b) = cell { Some(b.clone()) } else { None })
+    };
+    match column {
+        ColumnWriter::ByteArrayColumnWriter(column) => {
+            column.write_batch(&bytes().collect::<Vec<_>>(), Some(&levels), None)
+        }
+        ColumnWriter::FixedLenByteArrayColumnWriter(column) => {
+            let values: Vec<FixedLenByteArray> = bytes().map(Into::into).collect();
+            column.write_batch(&values, Some(&levels), None)
+        }
+        ColumnWriter::Int64ColumnWriter(column) => {
+            let int = |cell: &Cell| if let Cell::Int(n) = cell { Some(*n) } else { None };
+            column.write_batch(
+                &cells.iter().filter_map(int).collect::<Vec<_>>(),
+                Some(&levels),
+                None,
+            )
+        }
+        ColumnWriter::BoolColumnWriter(column) => {
+            let flag = |cell: &Cell| if let Cell::Flag(flag) = cell { Some(*flag) } else { None };
+            column.write_batch(
+                &cells.iter().filter_map(flag).collect::<Vec<_>>(),
+                Some(&levels),
+                None,
+            )
+        }
+        _ => return Err(ParquetError::General("a column is none of ours".to_owned())),
+    }
+    .map(drop)
+}
