@@ -97,7 +97,7 @@ impl Group {
             let file = files.create(&draft)?;
             files.write(&file, &bytes)?;
             files.sync(&file)?;
-            files.rename(&draft, &target)?;
+            files.publish(&draft, &target)?;
             files.sync_dir(&directory)
         };
         if let Err(error) = write() {

@@ -99,9 +99,10 @@ pub(crate) struct Started {
 
 /// Opens the catalog and starts the thread. It ends when told to close or when no sender is left.
 pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreError> {
-    let mut writer = Writer::open(&dir, options)?;
+    let mut dir = dir;
+    let mut writer = Writer::open(&mut dir, options)?;
     let shared = Arc::clone(&writer.shared);
-    dir.confirm_format()?;
+    dir.write_format(&writer.files)?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
         let closing = writer.serve(&commands);
@@ -124,12 +125,12 @@ pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreErr
 }
 
 impl Writer {
-    fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
+    fn open(dir: &mut DataDir, options: &Options) -> Result<Self, StoreError> {
         let conn = schema::open_writer(&dir.catalog())?;
         let files = Arc::new(Files::new(options.die_at_step, options.max_bytes));
         let segments = Arc::new(Segments::new(dir.make_segments()?));
         flush::remove_orphans(&conn, &files, segments.root())?;
-        migrate(&conn, &files, segments.root())?;
+        migrate(dir, &conn, &files, &segments, options.hot_bytes.max(1))?;
         let number = |sql: &str| -> Result<i64, StoreError> {
             conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };

@@ -6,7 +6,9 @@ mod crash;
 mod directory;
 mod failures;
 mod formats;
+mod golden;
 mod log;
+mod migration;
 mod suite;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};
