@@ -16,8 +16,8 @@ use crate::files::Files;
 /// The format this program writes. Format 1 had no spans that were closed for a dead process, and
 /// did not say when a process was last heard of; formats 1 and 2 had no log of their own and kept
 /// spans in the catalog. They are brought up when the directory is opened.
-const FORMAT: u32 = 3;
-const READABLE: [u32; 3] = [1, 2, FORMAT];
+pub(crate) const FORMAT: u32 = 3;
+pub(crate) const READABLE: [u32; 3] = [1, 2, FORMAT];
 
 /// A locked data directory. Dropping it gives the lock back.
 #[derive(Debug)]

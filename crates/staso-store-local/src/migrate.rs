@@ -6,7 +6,7 @@
 //! holds one group in memory. `VERSION` names the new format before the first group, so that no older
 //! program opens what is half moved; the old table stays whole until the last transaction.
 
-mod older;
+pub(crate) mod older;
 mod rescue;
 
 use std::path::Path;

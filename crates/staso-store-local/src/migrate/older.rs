@@ -12,14 +12,14 @@ use crate::error::from_sqlite;
 /// So many numbers of rows are looked up at a time.
 const ROWS: i64 = 256;
 
-pub(super) struct Older<'a> {
+pub(crate) struct Older<'a> {
     conn: &'a Connection,
     /// The greatest number of a row.
-    pub(super) last: i64,
+    pub(crate) last: i64,
 }
 
 /// What became of reading a row.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// A span, and its workspace's number.
     Span(i64, Box<Span>),
     Damaged(StoreError),
@@ -29,7 +29,7 @@ pub(super) enum Read {
 
 impl<'a> Older<'a> {
     /// The table, if the catalog has one.
-    pub(super) fn find(conn: &'a Connection) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn find(conn: &'a Connection) -> Result<Option<Self>, StoreError> {
         let exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'spans'";
         let tables: i64 = conn.query_row(exists, [], |row| row.get(0)).map_err(from_sqlite)?;
         if tables == 0 {
@@ -42,7 +42,7 @@ impl<'a> Older<'a> {
 
     /// The numbers of the next rows. Where a page of the table is damaged, every number it may have
     /// had: they are tried one by one.
-    pub(super) fn rows_after(&self, row: i64) -> Result<Vec<i64>, StoreError> {
+    pub(crate) fn rows_after(&self, row: i64) -> Result<Vec<i64>, StoreError> {
         let sql = "SELECT span_row FROM spans WHERE span_row > ?1 ORDER BY span_row LIMIT ?2";
         let read = || -> rusqlite::Result<Vec<i64>> {
             let mut statement = self.conn.prepare_cached(sql)?;
@@ -57,7 +57,7 @@ impl<'a> Older<'a> {
     }
 
     /// One row. An error is one that may pass; damage is an answer.
-    pub(super) fn read(&self, row: i64) -> Result<Read, StoreError> {
+    pub(crate) fn read(&self, row: i64) -> Result<Read, StoreError> {
         let sql =
             "SELECT s.span_row, s.span_id, s.version, s.head, s.payload, s.ws, s.trace_id, w.slug
                    FROM spans AS s LEFT JOIN workspaces AS w ON w.ws = s.ws WHERE s.span_row = ?1";
@@ -85,7 +85,7 @@ impl<'a> Older<'a> {
     }
 
     /// Says of these rows that they are to be kept for whoever can mend them.
-    pub(super) fn keep(&self, damaged: &[i64]) -> Result<(), StoreError> {
+    pub(crate) fn keep(&self, damaged: &[i64]) -> Result<(), StoreError> {
         let table = "CREATE TABLE IF NOT EXISTS damaged_spans (span_row INTEGER PRIMARY KEY)";
         self.conn.execute_batch(table).map_err(from_sqlite)?;
         let sql = "INSERT OR IGNORE INTO damaged_spans VALUES (?1)";
@@ -93,7 +93,7 @@ impl<'a> Older<'a> {
     }
 
     /// Drops the table; its damaged rows stay, in `older_spans`.
-    pub(super) fn drop_but_damaged(&self) -> Result<(), StoreError> {
+    pub(crate) fn drop_but_damaged(&self) -> Result<(), StoreError> {
         self.keep(&[])?;
         let sql = "SELECT EXISTS (SELECT 1 FROM damaged_spans)";
         if self.conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)? {
@@ -106,7 +106,7 @@ impl<'a> Older<'a> {
     }
 
     /// Leaves the table as it is under another name.
-    pub(super) fn set_aside(&self) -> Result<(), StoreError> {
+    pub(crate) fn set_aside(&self) -> Result<(), StoreError> {
         let sql = "SELECT count(*) FROM sqlite_master WHERE name GLOB 'older_spans*'";
         let others: i64 = self.conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)?;
         let name = if others == 0 { String::new() } else { format!("_{}", others + 1) };

@@ -7,6 +7,7 @@ mod directory;
 mod failures;
 mod formats;
 mod golden;
+mod inspection;
 mod log;
 mod migration;
 mod suite;
