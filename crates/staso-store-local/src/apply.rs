@@ -155,6 +155,16 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Takes in spans that a catalog of before, or a lost one, may have counted or not: what is known of
+    /// them stays as it is.
+    pub(crate) fn take_again(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
+        for span in spans {
+            self.take_span(Arc::new(span), &mut BTreeSet::new())?;
+        }
+        self.record = BatchRecord::default();
+        Ok(())
+    }
+
     /// Puts spans back into the hot set that the catalog has counted already.
     pub(crate) fn keep(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
         for span in spans {

@@ -45,7 +45,9 @@ pub struct Damage {
 }
 
 const RESTORE_ALL: &str = "keep a copy of the whole directory as it is, then restore all of it from a \
-     backup; catalog, log and segments belong together";
+     backup; catalog, log and segments belong together. Without one move catalog.db, catalog.db-wal \
+     and catalog.db-shm away and start the server: it makes a new catalog from segments and log, which \
+     lacks older receipts and annotations only";
 const RESTORE_ONE: &str = "restore this file from a backup, while no server runs; without one leave it \
      where it is: everything else is served";
 const LET_IT_BE: &str = "restore the file from a backup made after it was last written, while no server \
@@ -65,7 +67,7 @@ pub fn inspect(dir: &Path) -> Inspection {
         look.no_catalog(&path);
         return look.found;
     }
-    match catalog::open(&path) {
+    match catalog::open(&path, look.found.is_in_use) {
         Ok(conn) => look.all(&conn, &path, version),
         Err(error) => look.damaged(&path, error.to_string(), RESTORE_ALL),
     }

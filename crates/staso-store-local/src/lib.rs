@@ -8,6 +8,7 @@
 //! from narrow summaries of the spans ([`cache`]), and every filter is decided by the contract's own
 //! matcher ([`list`]). `docs/internals/on-disk-format.md` has the bytes.
 
+mod adopt;
 mod apply;
 mod cache;
 mod decode;

@@ -7,7 +7,7 @@
 //! program opens what is half moved; the old table stays whole until the last transaction.
 
 pub(crate) mod older;
-mod rescue;
+pub(crate) mod rescue;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -166,8 +166,8 @@ impl Mover<'_> {
         } else {
             self.older.set_aside()?;
         }
-        if let Some(rescue) = &self.rescue {
-            rescue.recount(self.conn)?;
+        if self.rescue.is_some() {
+            Rescue::recount(self.conn)?;
         }
         run(self.conn, "DELETE FROM meta WHERE key IN ('moved', 'rescue')", []).map(drop)
     }
@@ -177,20 +177,35 @@ impl Mover<'_> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
-        let result = work(self).and_then(|()| {
-            self.files.step();
-            self.conn.execute_batch("COMMIT").map_err(from_sqlite)
-        });
-        if result.is_err()
-            && !self.conn.is_autocommit()
-            && let Err(error) = self.conn.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "rolling back failed");
-        }
-        self.files.step();
-        result
+        let (conn, files) = (self.conn, self.files);
+        transact(conn, files, || work(self))
     }
+}
+
+/// A transaction with a step before and after its commit.
+pub(crate) fn transact(
+    conn: &Connection,
+    files: &Files,
+    work: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+    let result = work().and_then(|()| {
+        files.step();
+        conn.execute_batch("COMMIT").map_err(from_sqlite)
+    });
+    if result.is_err()
+        && !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "rolling back failed");
+    }
+    files.step();
+    result
+}
+
+/// Whether the catalog has the table of an older format.
+pub(crate) fn has_older_table(conn: &Connection) -> Result<bool, StoreError> {
+    Older::find(conn).map(|older| older.is_some())
 }
 
 /// Gives the room of the old table back. Killed in it, the next opening does it again; where it fails,
@@ -212,7 +227,7 @@ fn shrink(conn: &Connection, files: &Files) -> Result<(), StoreError> {
 }
 
 /// A number of the catalog's own, where it is there.
-fn meta(conn: &Connection, key: &str) -> Result<Option<i64>, StoreError> {
+pub(crate) fn meta(conn: &Connection, key: &str) -> Result<Option<i64>, StoreError> {
     use rusqlite::OptionalExtension;
     let sql = "SELECT value FROM meta WHERE key = ?1";
     conn.query_row(sql, [key], |row| row.get(0)).optional().map_err(from_sqlite)

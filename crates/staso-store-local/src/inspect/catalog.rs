@@ -14,6 +14,20 @@ use crate::migrate::older::{Older, Read};
 use crate::other_records::StoredRow;
 use crate::schema;
 
+/// Records that are damaged.
+#[derive(Default)]
+struct Tally {
+    count: u64,
+    first: Option<String>,
+}
+
+impl Tally {
+    fn add(&mut self, problem: impl ToString) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| problem.to_string());
+    }
+}
+
 /// No more findings of a sort are told.
 const MOST: usize = 20;
 
@@ -34,10 +48,11 @@ impl Numbers {
     }
 }
 
-/// Opens a catalog for looking. Where SQLite's log is empty, no file is made beside it.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+/// Opens a catalog for looking. Where nobody has it and SQLite's log is empty, no file is made beside
+/// it.
+pub(super) fn open(path: &Path, is_in_use: bool) -> Result<Connection, StoreError> {
     let log = path.with_extension("db-wal");
-    if std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
+    if is_in_use || std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
         return schema::open_reader(path);
     }
     let name = path.to_string_lossy();
@@ -76,7 +91,7 @@ impl Look<'_> {
             ("span(s) of an older format", older_spans),
         ] {
             match look(conn) {
-                Ok(damaged) => self.records(path, what, &damaged),
+                Ok(damaged) => self.records(path, what, damaged),
                 Err(error) => self.damaged(path, format!("{what}: {error}"), RESTORE_ALL),
             }
         }
@@ -115,8 +130,8 @@ impl Look<'_> {
         }
     }
 
-    fn records(&mut self, path: &Path, what: &str, damaged: &[String]) {
-        let Some(first) = damaged.first() else { return };
+    fn records(&mut self, path: &Path, what: &str, Tally { count, first }: Tally) {
+        let Some(first) = first else { return };
         let remedy = match what {
             "row(s) of the list" => {
                 "none is needed: such a row is computed from its spans when it is shown, and written \
@@ -125,7 +140,7 @@ impl Look<'_> {
             "annotation(s)" => "restore the directory from a backup, or give the annotation again",
             _ => RESTORE_ALL,
         };
-        self.damaged(path, format!("{} {what} damaged, first: {first}", damaged.len()), remedy);
+        self.damaged(path, format!("{count} {what} damaged, first: {first}"), remedy);
     }
 }
 
@@ -145,8 +160,8 @@ fn damaged(
     table: &str,
     sql: &str,
     look: impl Fn(&Row<'_>) -> rusqlite::Result<Result<(), String>>,
-) -> Result<Vec<String>, StoreError> {
-    let mut found = Vec::new();
+) -> Result<Tally, StoreError> {
+    let mut found = Tally::default();
     if !has_table(conn, table) {
         return Ok(found);
     }
@@ -155,15 +170,15 @@ fn damaged(
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         match look(row) {
             Ok(Ok(())) => {}
-            Ok(Err(problem)) => found.push(problem),
-            Err(error) => found.push(error.to_string()),
+            Ok(Err(problem)) => found.add(problem),
+            Err(error) => found.add(error),
         }
     }
     Ok(found)
 }
 
 /// Rows of the list whose record is damaged, or says another thing than the columns beside it.
-fn rows_of_list(conn: &Connection) -> Result<Vec<String>, StoreError> {
+fn rows_of_list(conn: &Connection) -> Result<Tally, StoreError> {
     let sql = "SELECT t.record, t.trace_id, w.slug, t.start_ns, t.spans, t.errors, t.open,
                  t.interrupted, t.status, t.environment, t.duration_ns, t.cost_nano_usd, t.tokens
                FROM traces AS t LEFT JOIN workspaces AS w ON w.ws = t.ws";
@@ -189,7 +204,7 @@ fn rows_of_list(conn: &Connection) -> Result<Vec<String>, StoreError> {
     })
 }
 
-fn annotations(conn: &Connection) -> Result<Vec<String>, StoreError> {
+fn annotations(conn: &Connection) -> Result<Tally, StoreError> {
     let sql = "SELECT a.record, a.id, a.trace_id, w.slug
                FROM annotations AS a LEFT JOIN workspaces AS w ON w.ws = a.ws";
     damaged(conn, "annotations", sql, |row| {
@@ -201,15 +216,15 @@ fn annotations(conn: &Connection) -> Result<Vec<String>, StoreError> {
 }
 
 /// Rows of the table that formats 1 and 2 had.
-fn older_spans(conn: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut found = Vec::new();
+fn older_spans(conn: &Connection) -> Result<Tally, StoreError> {
+    let mut found = Tally::default();
     let Some(older) = Older::find(conn)? else { return Ok(found) };
     let mut at = 0;
     while at < older.last {
         let rows = older.rows_after(at)?;
         for row in &rows {
             if let Read::Damaged(error) = older.read(*row)? {
-                found.push(error.to_string());
+                found.add(error);
             }
         }
         at = rows.last().copied().unwrap_or(older.last);

@@ -8,8 +8,10 @@ use rusqlite::{Connection, Row};
 use staso_model::TraceId;
 
 use super::{Look, RESTORE_ALL, RESTORE_ONE};
+use crate::adopt::is_behind;
 use crate::segment::columns::{COLUMNS, Cell};
 use crate::segment::{BLOCK, Segment, damaged_blocks, row};
+use crate::wal::replay::begins_at;
 
 /// So many rows are decoded at a time.
 const ROWS: u64 = 64;
@@ -50,7 +52,7 @@ impl Look<'_> {
         if let Err(error) = self.try_segments(conn, catalog, &mut named) {
             self.damaged(catalog, error.to_string(), RESTORE_ALL);
         } else if !self.found.is_in_use {
-            self.unnamed(&self.dir.join("segments"), &named);
+            self.unnamed(conn, catalog, &named);
         }
     }
 
@@ -116,8 +118,9 @@ impl Look<'_> {
     }
 
     /// Files that the catalog does not name.
-    fn unnamed(&mut self, root: &Path, named: &HashSet<String>) {
-        let mut directories = vec![root.to_owned()];
+    fn unnamed(&mut self, conn: &Connection, catalog: &Path, named: &HashSet<String>) {
+        let root = &self.dir.join("segments");
+        let mut directories = vec![root.clone()];
         let mut unnamed = 0;
         while let Some(directory) = directories.pop() {
             let Ok(entries) = std::fs::read_dir(&directory) else { continue };
@@ -130,7 +133,14 @@ impl Look<'_> {
                 }
             }
         }
-        if unnamed > 0 {
+        let log_begins = begins_at(&self.dir.join("wal")).ok().flatten();
+        if unnamed > 0 && is_behind(conn, log_begins).unwrap_or(false) {
+            let problem =
+                format!("it is older than its segments: {unnamed} file(s) are not named in it");
+            let remedy = "restore the newest catalog that there is, with its log; without one start the \
+                          server: it takes these files in";
+            self.damaged(catalog, problem, remedy);
+        } else if unnamed > 0 {
             self.note(format!(
                 "{unnamed} file(s) in segments are of no use any more; the next `staso serve` removes them"
             ));

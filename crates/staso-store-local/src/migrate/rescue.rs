@@ -21,14 +21,17 @@ use crate::migrate::meta;
 use crate::read::Reader;
 use crate::segment::Segments;
 
+/// The versions that segments have, with their places.
+pub(crate) type Stored = HashMap<(TraceRef, SpanId), (Version, i64, u64)>;
+
 /// Nothing is looked at twice soon.
 const CACHE_BYTES: usize = 1 << 20;
 
-pub(super) struct Rescue<'a> {
+pub(crate) struct Rescue<'a> {
     segments: &'a Arc<Segments>,
     kept: Kept,
     /// Rows of segments that a newer version in the group replaces.
-    replaced: Vec<(i64, u64)>,
+    pub(crate) replaced: Vec<(i64, u64)>,
     /// Traces of the group, with their workspaces' names.
     touched: HashMap<TraceRef, String>,
 }
@@ -59,6 +62,10 @@ impl<'a> Rescue<'a> {
                          INSERT OR REPLACE INTO meta VALUES ('rescue', 1)";
             conn.execute_batch(&format!("BEGIN; {again}; COMMIT")).map_err(from_sqlite)?;
         }
+        Self::new(segments).map(Some)
+    }
+
+    pub(crate) fn new(segments: &'a Arc<Segments>) -> Result<Self, StoreError> {
         let kept = Kept {
             cache: Cache::new(CACHE_BYTES),
             encoder: Encoder::new()?,
@@ -68,7 +75,7 @@ impl<'a> Rescue<'a> {
             hot: Hot::new(),
             segments: Arc::clone(segments),
         };
-        Ok(Some(Self { segments, kept, replaced: Vec::new(), touched: HashMap::new() }))
+        Ok(Self { segments, kept, replaced: Vec::new(), touched: HashMap::new() })
     }
 
     /// Leaves only those spans of a group of which segments have no version as new.
@@ -77,21 +84,7 @@ impl<'a> Rescue<'a> {
         conn: &Connection,
         spans: &mut Vec<(i64, Arc<Span>)>,
     ) -> Result<(), StoreError> {
-        self.touched.clear();
-        self.replaced.clear();
-        for (ws, span) in &*spans {
-            self.touched.insert((*ws, span.trace_id), span.workspace.clone());
-        }
-        let mut known = HashMap::<(TraceRef, SpanId), (Version, i64, u64)>::new();
-        for (trace, slug) in &self.touched {
-            let (hot, segments) = (&self.kept.hot, &**self.segments);
-            let reader = Reader { conn, hot, segments, workspace: slug, ws: trace.0, now_ns: 0 };
-            reader.summaries(trace.1, &mut |place, span_id, version, _| {
-                if let Place::Segment { segment, row } = place {
-                    known.insert((*trace, span_id), (version, segment, row));
-                }
-            })?;
-        }
+        let known = self.weigh(conn, spans)?;
         let mut replaced = HashSet::new();
         spans.retain(|(ws, span)| {
             match known.get(&((*ws, span.trace_id), span.span_id)) {
@@ -105,9 +98,33 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
+    /// What segments have of the traces of these spans; those traces are to be settled.
+    pub(crate) fn weigh(
+        &mut self,
+        conn: &Connection,
+        spans: &[(i64, Arc<Span>)],
+    ) -> Result<Stored, StoreError> {
+        self.touched.clear();
+        self.replaced.clear();
+        for (ws, span) in spans {
+            self.touched.insert((*ws, span.trace_id), span.workspace.clone());
+        }
+        let mut known = Stored::new();
+        for (trace, slug) in &self.touched {
+            let (hot, segments) = (&self.kept.hot, &**self.segments);
+            let reader = Reader { conn, hot, segments, workspace: slug, ws: trace.0, now_ns: 0 };
+            reader.summaries(trace.1, &mut |place, span_id, version, _| {
+                if let Place::Segment { segment, row } = place {
+                    known.insert((*trace, span_id), (version, segment, row));
+                }
+            })?;
+        }
+        Ok(known)
+    }
+
     /// In the transaction that makes the group visible: what it replaces goes, its traces' rows are
     /// computed anew.
-    pub(super) fn settle(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub(crate) fn settle(&mut self, conn: &Connection) -> Result<(), StoreError> {
         for (segment, row) in &self.replaced {
             let sql = "INSERT OR IGNORE INTO deleted (segment, row) VALUES (?1, ?2)";
             run(conn, sql, params![segment, row.cast_signed()])?;
@@ -121,7 +138,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// The counts of the workspaces, from what is there.
-    pub(super) fn recount(&self, conn: &Connection) -> Result<(), StoreError> {
+    pub(crate) fn recount(conn: &Connection) -> Result<(), StoreError> {
         let spans = "UPDATE workspaces SET spans =
               (SELECT coalesce(sum(rows), 0) FROM segments WHERE ws = workspaces.ws)
             - (SELECT count(*) FROM deleted AS d JOIN segments AS s ON s.segment = d.segment

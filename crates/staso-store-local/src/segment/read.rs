@@ -31,6 +31,11 @@ impl Segment {
         if is_ours { Ok(Self { reader }) } else { Err("its columns are not ours".to_owned()) }
     }
 
+    /// How many rows it has.
+    pub(crate) fn len(&self) -> u64 {
+        self.reader.metadata().file_metadata().num_rows().cast_unsigned()
+    }
+
     /// The first `columns` columns of a range of rows, row by row. A row that cannot be read is an
     /// error of its own.
     pub(crate) fn rows(&self, range: Range<u64>, columns: usize) -> Vec<Result<Vec<Cell>, String>> {

@@ -137,6 +137,12 @@ pub(super) fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// The number of the first record that a log has, where it has one.
+pub(crate) fn begins_at(dir: &Path) -> Result<Option<u64>, StoreError> {
+    let found = if dir.exists() { list(dir)? } else { Vec::new() };
+    Ok(found.iter().filter_map(|file| file.first).min())
+}
+
 /// The log's files, oldest first.
 pub(super) fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let io = |e: &std::io::Error| from_io("list the log", e);

@@ -10,6 +10,7 @@ mod golden;
 mod inspection;
 mod log;
 mod migration;
+mod rebuilding;
 mod suite;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};

@@ -28,13 +28,14 @@ const FEW_BYTES: usize = 24_000;
 #[ignore = "the child process of the migration tests"]
 fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
+    tracing_subscriber::fmt().with_ansi(false).init();
     let hot_bytes = std::env::var(GROUP).unwrap().parse().unwrap();
     let die_at_step = std::env::var(STEP).ok().map(|step| step.parse().unwrap());
     let options = Options { die_at_step, hot_bytes, ..Options::default() };
     drop(LocalStore::open(Path::new(&dir), &options).unwrap());
 }
 
-fn start(dir: &Path, group_bytes: usize, step: Option<u64>) -> Child {
+fn command(dir: &Path, group_bytes: usize) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["migration::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
@@ -42,6 +43,11 @@ fn start(dir: &Path, group_bytes: usize, step: Option<u64>) -> Child {
         .env(GROUP, group_bytes.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    command
+}
+
+fn start(dir: &Path, group_bytes: usize, step: Option<u64>) -> Child {
+    let mut command = command(dir, group_bytes);
     if let Some(step) = step {
         command.env(STEP, step.to_string());
     }
@@ -304,6 +310,20 @@ async fn assert_rest(golden: &Golden) -> usize {
         store.close().await.unwrap();
     }
     lost
+}
+
+/// Whoever waits for it is told how far it is, on the first way and when it goes on.
+#[test]
+fn progress_is_told() {
+    let golden = Golden::of(2);
+    assert!(!lives(golden.path(), 60));
+    let output = command(golden.path(), FEW_BYTES).stdout(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let place = |words: &str| told.find(words).unwrap_or_else(|| panic!("{words} in: {told}"));
+    let moved: u32 = told[place("done=") + 5..].split(' ').next().unwrap().parse().unwrap();
+    assert!(moved > 0 && place("of=30") > 0, "it goes on where it was: {told}");
+    assert!(place("its spans move to segments") < place("percent=100"), "{told}");
+    assert!(place("percent=100") < place("has this program's format now"), "{told}");
 }
 
 #[derive(Serialize)]
