@@ -48,6 +48,8 @@ const RESTORE_ALL: &str = "keep a copy of the whole directory as it is, then res
      backup; catalog, log and segments belong together. Without one move catalog.db, catalog.db-wal \
      and catalog.db-shm away and start the server: it makes a new catalog from segments and log, which \
      lacks older receipts and annotations only";
+const RESTORE_OLDER: &str = "keep a copy of the whole directory as it is, then restore all of it from \
+     a backup; without one, what SQLite can still read comes out with: sqlite3 catalog.db .recover";
 const RESTORE_ONE: &str = "restore this file from a backup, while no server runs; without one leave it \
      where it is: everything else is served";
 const LET_IT_BE: &str = "restore the file from a backup made after it was last written, while no server \
@@ -59,9 +61,12 @@ const CORRECT_ACCESS: &str = "correct its permissions, or look after the disk";
 /// catalog whose own log is not empty.
 #[must_use]
 pub fn inspect(dir: &Path) -> Inspection {
-    let mut look = Look { dir, found: Inspection::default() };
+    let mut look = Look { dir, found: Inspection::default(), restore: RESTORE_OLDER };
     look.found.is_in_use = is_in_use(dir);
     let version = look.version();
+    if version == Some(FORMAT) {
+        look.restore = RESTORE_ALL;
+    }
     let path = dir.join("catalog.db");
     if !path.exists() {
         look.no_catalog(&path);
@@ -69,7 +74,7 @@ pub fn inspect(dir: &Path) -> Inspection {
     }
     match catalog::open(&path, look.found.is_in_use) {
         Ok(conn) => look.all(&conn, &path, version),
-        Err(error) => look.damaged(&path, error.to_string(), RESTORE_ALL),
+        Err(error) => look.damaged(&path, error.to_string(), look.restore),
     }
     look.found
 }
@@ -78,6 +83,8 @@ pub fn inspect(dir: &Path) -> Inspection {
 struct Look<'a> {
     dir: &'a Path,
     found: Inspection,
+    /// What to do about a damaged catalog. One that has spans itself cannot be made anew.
+    restore: &'static str,
 }
 
 impl Look<'_> {
@@ -129,19 +136,20 @@ impl Look<'_> {
         let has_segments = fs::read_dir(self.dir.join("segments"))
             .is_ok_and(|mut entries| entries.next().is_some());
         if has_segments || self.dir.join("VERSION").exists() {
-            self.damaged(path, "it is missing", RESTORE_ALL);
+            self.damaged(path, "it is missing", self.restore);
         }
     }
 
     fn all(&mut self, conn: &Connection, path: &Path, version: Option<u32>) {
-        self.catalog(conn, path);
         if catalog::has_table(conn, "spans") {
             let format = version.unwrap_or_default();
             self.note(format!(
                 "it has spans in the table of an older format (VERSION says {format}); the next \
                  `staso serve` moves them to segments"
             ));
+            self.restore = RESTORE_OLDER;
         }
+        self.catalog(conn, path);
         if version == Some(FORMAT) {
             self.schema(conn, path);
         } else if !catalog::has_table(conn, "segments") {
@@ -152,7 +160,7 @@ impl Look<'_> {
         }
         let numbers = match Numbers::read(conn) {
             Ok(numbers) => numbers,
-            Err(error) => return self.damaged(path, error.to_string(), RESTORE_ALL),
+            Err(error) => return self.damaged(path, error.to_string(), self.restore),
         };
         self.segments(conn, path);
         if !self.found.is_in_use {

@@ -7,7 +7,7 @@ use staso_model::{AnnotationId, TraceId};
 use staso_store::StoreError;
 use staso_store::matching::duration_ns;
 
-use super::{Look, RESTORE_ALL};
+use super::Look;
 use crate::decode;
 use crate::error::from_sqlite;
 use crate::migrate::older::{Older, Read};
@@ -83,7 +83,7 @@ impl Look<'_> {
     pub(super) fn catalog(&mut self, conn: &Connection, path: &Path) {
         match integrity(conn) {
             Ok(problems) => self.integrity(path, &problems),
-            Err(error) => self.damaged(path, error.to_string(), RESTORE_ALL),
+            Err(error) => self.damaged(path, error.to_string(), self.restore),
         }
         for (what, look) in [
             ("row(s) of the list", rows_of_list as fn(&Connection) -> _),
@@ -92,7 +92,7 @@ impl Look<'_> {
         ] {
             match look(conn) {
                 Ok(damaged) => self.records(path, what, damaged),
-                Err(error) => self.damaged(path, format!("{what}: {error}"), RESTORE_ALL),
+                Err(error) => self.damaged(path, format!("{what}: {error}"), self.restore),
             }
         }
     }
@@ -110,9 +110,9 @@ impl Look<'_> {
             Ok([]) => {}
             Ok([[table, column, _], ..]) => {
                 let problem = format!("its table or index {table} lacks {column} as it should be");
-                self.damaged(path, problem, RESTORE_ALL);
+                self.damaged(path, problem, self.restore);
             }
-            Err(error) => self.damaged(path, error.to_string(), RESTORE_ALL),
+            Err(error) => self.damaged(path, error.to_string(), self.restore),
         }
     }
 
@@ -122,7 +122,7 @@ impl Look<'_> {
             "while no server runs, keep a copy and have SQLite make its indexes anew: \
              sqlite3 catalog.db REINDEX"
         } else {
-            RESTORE_ALL
+            self.restore
         };
         if let Some(first) = problems.first() {
             let problem = format!("SQLite finds {} problem(s), first: {first}", problems.len());
@@ -138,7 +138,7 @@ impl Look<'_> {
                  anew when its trace changes"
             }
             "annotation(s)" => "restore the directory from a backup, or give the annotation again",
-            _ => RESTORE_ALL,
+            _ => self.restore,
         };
         self.damaged(path, format!("{count} {what} damaged, first: {first}"), remedy);
     }

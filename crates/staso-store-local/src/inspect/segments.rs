@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row};
 use staso_model::TraceId;
 
-use super::{Look, RESTORE_ALL, RESTORE_ONE};
+use super::{Look, RESTORE_ONE};
 use crate::adopt::is_behind;
 use crate::segment::columns::{COLUMNS, Cell};
 use crate::segment::{BLOCK, Segment, damaged_blocks, row};
@@ -50,7 +50,7 @@ impl Look<'_> {
     pub(super) fn segments(&mut self, conn: &Connection, catalog: &Path) {
         let mut named = HashSet::new();
         if let Err(error) = self.try_segments(conn, catalog, &mut named) {
-            self.damaged(catalog, error.to_string(), RESTORE_ALL);
+            self.damaged(catalog, error.to_string(), self.restore);
         } else if !self.found.is_in_use {
             self.unnamed(conn, catalog, &named);
         }
@@ -113,7 +113,7 @@ impl Look<'_> {
             return self.damaged(&path, problem, RESTORE_ONE);
         }
         if let Err(problem) = compare(&path, known, parts) {
-            self.damaged(catalog, format!("segment {}: {problem}", known.path), RESTORE_ALL);
+            self.damaged(catalog, format!("segment {}: {problem}", known.path), self.restore);
         }
     }
 
