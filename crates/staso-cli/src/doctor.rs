@@ -50,6 +50,7 @@ pub(crate) fn run(place: &Place, args: &DoctorArgs) -> anyhow::Result<ExitCode> 
         checks::server(&home, &server),
         checks::journal(&home, server.is_answering()),
         checks::data_directory(&config.data_dir(), server.is_answering()),
+        checks::data(&config.data_dir()),
     ]
     .into_iter()
     .flatten()

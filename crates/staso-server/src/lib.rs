@@ -33,3 +33,4 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use openapi::openapi_json;
 pub use server::{ServeError, Server, run};
+pub use storage::{Damage, Inspection, inspect};

@@ -145,6 +145,26 @@ impl<'a> Transaction<'a> {
         Ok(self.last_sequence)
     }
 
+    /// Has a trace's row computed anew from what is stored of it.
+    pub(crate) fn recompute(&mut self, trace: TraceRef, workspace: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM open_traces WHERE ws = ?1 AND trace_id = ?2";
+        run(self.conn, sql, params![trace.0, trace.1.0])?;
+        self.kept.slugs.insert(trace.0, workspace.to_owned());
+        self.cached(&trace, workspace)?.open_processes.clear();
+        self.dirty.insert(trace);
+        Ok(())
+    }
+
+    /// Takes in spans that a catalog of before, or a lost one, may have counted or not: what is known of
+    /// them stays as it is.
+    pub(crate) fn take_again(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
+        for span in spans {
+            self.take_span(Arc::new(span), &mut BTreeSet::new())?;
+        }
+        self.record = BatchRecord::default();
+        Ok(())
+    }
+
     /// Puts spans back into the hot set that the catalog has counted already.
     pub(crate) fn keep(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
         for span in spans {

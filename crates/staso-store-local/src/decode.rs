@@ -5,7 +5,6 @@ use staso_model::{Annotation, AnnotationId, Span, SpanId, TraceId};
 use staso_store::StoreError;
 
 use crate::disk::decode;
-use crate::error::from_sqlite;
 use crate::other_records::{AnnotationRecord, RowRecord, StoredRow};
 use crate::span_record::{HeadRecord, PayloadRecord, to_version};
 
@@ -20,17 +19,14 @@ pub(crate) struct RawSpan {
 
 impl RawSpan {
     /// From the columns `span_row, span_id, version, head, payload`.
-    pub(crate) fn of(row: &Row<'_>) -> Result<Self, StoreError> {
-        let read = || -> rusqlite::Result<Self> {
-            Ok(Self {
-                span_row: row.get(0)?,
-                span_id: SpanId(row.get(1)?),
-                version: row.get(2)?,
-                head: row.get(3)?,
-                payload: row.get(4)?,
-            })
-        };
-        read().map_err(from_sqlite)
+    pub(crate) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            span_row: row.get(0)?,
+            span_id: SpanId(row.get(1)?),
+            version: row.get(2)?,
+            head: row.get(3)?,
+            payload: row.get(4)?,
+        })
     }
 
     /// The span, with its payloads where they were asked for.

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use staso_store::StoreError;
 
 use crate::error::from_io;
+use crate::files::Files;
 
 /// The format this program writes. Format 1 had no spans that were closed for a dead process, and
 /// did not say when a process was last heard of; formats 1 and 2 had no log of their own and kept
 /// spans in the catalog. They are brought up when the directory is opened.
-const FORMAT: u32 = 3;
-const READABLE: [u32; 3] = [1, 2, FORMAT];
+pub(crate) const FORMAT: u32 = 3;
+pub(crate) const READABLE: [u32; 3] = [1, 2, FORMAT];
 
 /// A locked data directory. Dropping it gives the lock back.
 #[derive(Debug)]
@@ -57,10 +58,19 @@ impl DataDir {
         Ok(path)
     }
 
-    /// Says which format the directory has by now, once its catalog is open and brought up, and makes
-    /// the names of new files survive power loss.
-    pub(crate) fn confirm_format(&self) -> Result<(), StoreError> {
-        if self.format == FORMAT { self.sync() } else { self.write_format() }
+    /// Whether it has a format that older programs open as well.
+    pub(crate) fn is_older(&self) -> bool {
+        self.format != FORMAT
+    }
+
+    /// Says that the directory has this program's format, so that no older one opens it, and makes the
+    /// names of new files survive power loss.
+    pub(crate) fn write_format(&mut self, files: &Files) -> Result<(), StoreError> {
+        if self.is_older() {
+            self.replace_version(files)?;
+            self.format = FORMAT;
+        }
+        self.sync()
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -94,21 +104,22 @@ impl DataDir {
         if self.catalog().exists() {
             return Err(damaged("VERSION", "it is missing beside a catalog"));
         }
-        self.write_format()?;
+        self.replace_version(&Files::new(None, None))?;
         Ok(FORMAT)
     }
 
-    fn write_format(&self) -> Result<(), StoreError> {
+    fn replace_version(&self, files: &Files) -> Result<(), StoreError> {
         let path = self.path.join("VERSION");
         let fresh = self.path.join("VERSION.new");
         let write = || -> std::io::Result<()> {
+            files.step();
             let mut file = File::create(&fresh)?;
             writeln!(file, "{FORMAT}")?;
             file.sync_all()?;
-            fs::rename(&fresh, &path)
+            files.rename(&fresh, &path)?;
+            files.sync_dir(&self.path)
         };
-        write().map_err(|e| from_io("write VERSION", &e))?;
-        self.sync()
+        write().map_err(|e| from_io("write VERSION", &e))
     }
 }
 

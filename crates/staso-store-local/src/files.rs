@@ -118,6 +118,14 @@ impl Files {
         Ok(())
     }
 
+    /// Gives a finished draft its name, which no other file may have.
+    pub(crate) fn publish(&self, draft: &Path, target: &Path) -> io::Result<()> {
+        if target.try_exists()? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.rename(draft, target)
+    }
+
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.stepped(|| fs::rename(from, to))
     }

@@ -30,12 +30,12 @@ struct Group {
 
 /// A segment that is on disk and not yet visible.
 pub(crate) struct NewSegment {
-    number: i64,
-    ws: i64,
-    path: String,
-    bytes: u64,
-    checksums: Vec<u8>,
-    spans: Vec<Arc<Span>>,
+    pub(crate) number: i64,
+    pub(crate) ws: i64,
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) checksums: Vec<u8>,
+    pub(crate) spans: Vec<Arc<Span>>,
 }
 
 impl Plan {
@@ -97,7 +97,7 @@ impl Group {
             let file = files.create(&draft)?;
             files.write(&file, &bytes)?;
             files.sync(&file)?;
-            files.rename(&draft, &target)?;
+            files.publish(&draft, &target)?;
             files.sync_dir(&directory)
         };
         if let Err(error) = write() {
@@ -169,11 +169,13 @@ pub(crate) fn insert(conn: &Connection, segment: &NewSegment) -> Result<(), Stor
     Ok(())
 }
 
-/// Removes what no catalog knows: drafts, and segments whose flush did not come to its end.
+/// Removes what no catalog knows: drafts, and segments whose flush did not come to its end, unless
+/// these are to be taken in.
 pub(crate) fn remove_orphans(
     conn: &Connection,
     files: &Files,
     root: &Path,
+    keeps_segments: bool,
 ) -> Result<(), StoreError> {
     let io = |e: std::io::Error| from_io("look through the segments", &e);
     let known = || -> rusqlite::Result<HashSet<String>> {
@@ -191,7 +193,8 @@ pub(crate) fn remove_orphans(
             }
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.found(entry.metadata().map_err(io)?.len());
-            let is_ours = name.ends_with(".parquet") || name.ends_with(".parquet.tmp");
+            let is_ours =
+                name.ends_with(".parquet") && !keeps_segments || name.ends_with(".parquet.tmp");
             if is_ours && !known.contains(&name) {
                 files.remove(&path).map_err(io)?;
             }

@@ -8,6 +8,7 @@
 //! from narrow summaries of the spans ([`cache`]), and every filter is decided by the contract's own
 //! matcher ([`list`]). `docs/internals/on-disk-format.md` has the bytes.
 
+mod adopt;
 mod apply;
 mod cache;
 mod decode;
@@ -17,6 +18,7 @@ mod error;
 mod files;
 mod flush;
 mod hot;
+mod inspect;
 mod list;
 mod migrate;
 mod other_records;
@@ -50,6 +52,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::apply::Incoming;
 use crate::dir::DataDir;
 use crate::hot::span_bytes;
+pub use crate::inspect::{Damage, Inspection, inspect};
 use crate::pool::{Pool, Shared};
 use crate::read::Reader;
 use crate::writer::{Command, Started};

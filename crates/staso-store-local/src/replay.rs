@@ -25,6 +25,8 @@ pub(crate) struct Replay<'a> {
     /// The number of the last record that was taken.
     taken: u64,
     bytes: usize,
+    /// Whether the catalog was made from segments: then it may lack what it says it has applied.
+    is_rebuilt: bool,
 }
 
 /// What a record does.
@@ -36,8 +38,8 @@ enum Effect {
 }
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(conn: &'a Connection, kept: Kept, applied: u64) -> Self {
-        Self { conn, kept, applied, pending: Vec::new(), taken: 0, bytes: 0 }
+    pub(crate) fn new(conn: &'a Connection, kept: Kept, applied: u64, is_rebuilt: bool) -> Self {
+        Self { conn, kept, applied, pending: Vec::new(), taken: 0, bytes: 0, is_rebuilt }
     }
 
     /// Applies the rest, and answers what the writer goes on with.
@@ -74,6 +76,7 @@ impl<'a> Replay<'a> {
                 Effect::Batch(batch, sequence) => {
                     transaction.replay(&Incoming::of(*batch), sequence)?;
                 }
+                Effect::Keep(spans) if self.is_rebuilt => transaction.take_again(spans)?,
                 Effect::Keep(spans) => transaction.keep(spans)?,
                 Effect::Delete(DeletedRecord { workspace, id }) => {
                     let id = id.id().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! and after a power cut the catalog stands at some earlier commit, whose place in the log it knows
 //! (`meta.applied`). Every table carries its workspace.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -115,6 +116,31 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         Ok(conn)
     };
     open().map_err(from_sqlite)
+}
+
+/// The columns of each table and index, as `name of the table or index, column, type`.
+pub(crate) fn columns(conn: &Connection) -> Result<BTreeSet<[String; 3]>, StoreError> {
+    let sql = "SELECT m.name, p.name, p.type || ' ' || p.\"notnull\" || ' ' || p.pk
+               FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p WHERE m.type = 'table'
+               UNION ALL SELECT m.name, p.name, ''
+               FROM sqlite_master AS m JOIN pragma_index_info(m.name) AS p
+               WHERE m.type = 'index' AND m.sql IS NOT NULL";
+    let read = || -> rusqlite::Result<BTreeSet<[String; 3]>> {
+        let mut statement = conn.prepare(sql)?;
+        statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?.collect()
+    };
+    read().map_err(from_sqlite)
+}
+
+/// What [`columns`] says of a catalog of this format.
+pub(crate) fn known_columns() -> Result<BTreeSet<[String; 3]>, StoreError> {
+    let make = || -> rusqlite::Result<Connection> {
+        let conn = Connection::open_in_memory()?;
+        conn.execute_batch(TABLES)?;
+        conn.execute_batch(INDEXES)?;
+        Ok(conn)
+    };
+    columns(&make().map_err(from_sqlite)?)
 }
 
 /// Opens the catalog for reading only.

@@ -14,6 +14,7 @@ use staso_store::{Appended, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Options;
+use crate::adopt;
 use crate::apply::{Incoming, Kept, Transaction, delete_annotation, run};
 use crate::cache::Cache;
 use crate::dir::DataDir;
@@ -29,6 +30,7 @@ use crate::schema::{self, PAGE_BYTES, set_meta};
 use crate::segment::Segments;
 use crate::tokens::Bytes;
 use crate::wal::record::{DeletedRecord, encode};
+use crate::wal::replay::begins_at;
 use crate::wal::{Kind, Wal};
 use crate::writer::flushing::Flushing;
 
@@ -99,9 +101,10 @@ pub(crate) struct Started {
 
 /// Opens the catalog and starts the thread. It ends when told to close or when no sender is left.
 pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreError> {
-    let mut writer = Writer::open(&dir, options)?;
+    let mut dir = dir;
+    let mut writer = Writer::open(&mut dir, options)?;
     let shared = Arc::clone(&writer.shared);
-    dir.confirm_format()?;
+    dir.write_format(&writer.files)?;
     let (sender, commands) = mpsc::channel();
     let work = move || {
         let closing = writer.serve(&commands);
@@ -124,13 +127,18 @@ pub(crate) fn start(dir: DataDir, options: &Options) -> Result<Started, StoreErr
 }
 
 impl Writer {
-    fn open(dir: &DataDir, options: &Options) -> Result<Self, StoreError> {
+    fn open(dir: &mut DataDir, options: &Options) -> Result<Self, StoreError> {
         let conn = schema::open_writer(&dir.catalog())?;
         let files = Files::new(options.die_at_step, options.max_bytes);
         let files = Arc::new(files.failing(options.fail_at_steps.clone()));
         let segments = Arc::new(Segments::new(dir.make_segments()?));
-        flush::remove_orphans(&conn, &files, segments.root())?;
-        migrate(&conn, &files, segments.root())?;
+        let log_begins = begins_at(&dir.wal())?;
+        let is_behind = adopt::is_behind(&conn, log_begins)?;
+        flush::remove_orphans(&conn, &files, segments.root(), is_behind)?;
+        if is_behind {
+            adopt::adopt(&conn, &files, &segments)?;
+        }
+        migrate(dir, &conn, &files, &segments, options.hot_bytes.max(1))?;
         let number = |sql: &str| -> Result<i64, StoreError> {
             conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
@@ -148,11 +156,12 @@ impl Writer {
         };
         let (applied, flushed) =
             (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());
-        let mut replay = Replay::new(&conn, kept, applied);
+        let mut replay = Replay::new(&conn, kept, applied, adopt::is_unfinished(&conn)?);
         let wal = Wal::open(&dir.wal(), Arc::clone(&files), flushed, applied, &mut |record| {
             replay.take(record)
         })?;
         let kept = replay.finish()?;
+        adopt::finish(&conn, &kept.hot, log_begins)?;
         let hot = RwLock::new(Arc::new(kept.hot.clone()));
         let mut writer = Self {
             shared: Arc::new(Shared {

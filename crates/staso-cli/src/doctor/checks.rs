@@ -5,6 +5,7 @@ use std::path::Path;
 
 use staso_journal::{Home, ServerInfo, unreadable};
 use staso_server::view::health::Health;
+use staso_server::{Damage, Inspection};
 
 use super::Finding;
 use crate::client::Client;
@@ -191,6 +192,28 @@ fn count(dir: &Path) -> Segments {
         }
     }
     segments
+}
+
+/// What is in the data directory: every byte that has a checksum is read.
+pub(super) fn data(dir: &Path) -> Vec<Finding> {
+    if !dir.is_dir() {
+        return Vec::new();
+    }
+    let Inspection { is_in_use, segments, rows, log_records, notes, damage } =
+        staso_server::inspect(dir);
+    let mut findings: Vec<Finding> = notes.into_iter().map(Finding::Note).collect();
+    if damage.is_empty() {
+        let log = match is_in_use {
+            true => "its log is looked at when no server runs".to_owned(),
+            false => format!("log records: {log_records}"),
+        };
+        let text = format!("data: no damage; segments: {segments}, spans in them: {rows}; {log}");
+        findings.push(Finding::Good(text));
+    }
+    findings.extend(damage.into_iter().map(|Damage { file, problem, remedy }| {
+        Finding::bad(format!("{}: {problem}", file.display()), remedy)
+    }));
+    findings
 }
 
 /// The data directory: there, and in whose hands.

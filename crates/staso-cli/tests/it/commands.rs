@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::program::{Serving, run, staso, text};
+use crate::program::{Serving, run, span, staso, text};
 
 fn doctor(home: &std::path::Path) -> Output {
     run(home, &["doctor"])
@@ -121,6 +121,58 @@ fn what_is_wrong_is_named_with_a_remedy_and_a_failing_code() {
     let output = doctor(&home);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("does not answer"), "{}", text(&output.stdout));
+}
+
+/// The one file below a directory whose name ends so.
+fn below(dir: &std::path::Path, ends: &str) -> std::path::PathBuf {
+    let mut left = vec![dir.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.to_str().unwrap().ends_with(ends) {
+            return path;
+        }
+    }
+    panic!("nothing ends in {ends} below {}", dir.display());
+}
+
+#[test]
+fn damage_in_the_data_directory_is_named_by_its_file_and_the_rest_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let body = |trace: &str| serde_json::json!({"traces": [{"trace_id": trace, "spans": [span(1, None, "s", 1, 1)]}]});
+    let traces = [1, 2, 3].map(|n| format!("{n:032x}"));
+    let server = Serving::start(&home);
+    for trace in &traces {
+        assert_eq!(server.ingest(trace, &body(trace)).0, 200);
+    }
+    let shown = text(&doctor(&home).stdout);
+    assert!(shown.contains("its log is looked at when no server runs"), "{shown}");
+    server.terminate();
+    let shown = text(&doctor(&home).stdout);
+    assert!(
+        shown.contains("data: no damage; segments: 0, spans in them: 0; log records: 3"),
+        "{shown}"
+    );
+
+    let log = below(&home.join("data/wal"), ".wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    // In the second of three records of the same size.
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let output = doctor(&home);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains(&format!("WRONG  {}: bytes ", log.display())), "{shown}");
+    assert!(shown.contains("records 2 to 2 are lost"), "{shown}");
+    assert!(shown.contains("remedy: restore the file from a backup"), "{shown}");
+    let server = Serving::start(&home);
+    for (trace, spans) in traces.iter().zip([1, 0, 1]) {
+        let (_, answer) = server.get(&format!("/api/traces/{trace}"));
+        let found = answer["spans"].as_array().map_or(0, Vec::len);
+        assert_eq!(found, spans, "{trace}: {answer}");
+    }
 }
 
 #[test]

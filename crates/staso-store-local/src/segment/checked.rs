@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 /// Bytes per checksum. A page that is read takes up to two blocks more with it.
-const BLOCK: usize = 16 << 10;
+pub(crate) const BLOCK: usize = 16 << 10;
 const SUM: usize = 4;
 /// How much is read at a time where the end is not known.
 const READ_BYTES: usize = 4 << 10;
@@ -24,6 +24,27 @@ const READ_BYTES: usize = 4 << 10;
 /// The checksums of a file's blocks.
 pub(crate) fn checksums(file: &[u8]) -> Vec<u8> {
     file.chunks(BLOCK).flat_map(|block| crc32fast::hash(block).to_le_bytes()).collect()
+}
+
+/// A file's length, and the numbers of its blocks that are not what was written. Those that have no
+/// checksum, or are missing, count as such.
+pub(crate) fn damaged_blocks(path: &Path, sums: &[u8]) -> io::Result<(u64, Vec<u64>)> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let known = sums.len() / SUM;
+    let count = usize::try_from(length.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX).max(known);
+    let mut bytes = vec![0; BLOCK];
+    let mut damaged = Vec::new();
+    for block in 0..count {
+        let from = (block * BLOCK) as u64;
+        let size = usize::try_from(length.saturating_sub(from)).unwrap_or(BLOCK).min(BLOCK);
+        file.read_exact_at(&mut bytes[..size], from)?;
+        let sum = sums.get(block * SUM..(block + 1) * SUM);
+        if size == 0 || sum != Some(&crc32fast::hash(&bytes[..size]).to_le_bytes()) {
+            damaged.push(block as u64);
+        }
+    }
+    Ok((length, damaged))
 }
 
 /// An open file with its checksums.

@@ -20,10 +20,9 @@ use staso_store::StoreError;
 
 use crate::error::from_sqlite;
 
-pub(crate) use checked::checksums;
-pub(crate) use place::{day_of, directory_of};
-use read::Problem;
-pub(crate) use read::Segment;
+pub(crate) use checked::{BLOCK, checksums, damaged_blocks};
+pub(crate) use place::{day_of, directory_of, workspace_of};
+pub(crate) use read::{Problem, Segment};
 pub(crate) use write::{encode, sort};
 
 /// How many segments stay open.

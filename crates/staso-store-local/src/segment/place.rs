@@ -56,6 +56,28 @@ pub(crate) fn directory_of(workspace: &str) -> String {
     name
 }
 
+/// The workspace of a directory's name, as far as the name was not cut.
+pub(crate) fn workspace_of(directory: &str) -> String {
+    let mut bytes = Vec::with_capacity(directory.len());
+    let mut rest = directory.as_bytes();
+    while let [first, others @ ..] = rest {
+        let digits = others.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                &others[2..]
+            }
+            (b'%', None) => others,
+            _ => {
+                bytes.push(*first);
+                others
+            }
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +100,8 @@ mod tests {
         assert_eq!(directory_of("../a b"), "%2e%2e%2fa%20b");
         assert_eq!(directory_of(""), "%");
         assert!(directory_of(&"é".repeat(500)).len() < 120);
+        for name in ["team-1_a", "../a b", "", "é%41"] {
+            assert_eq!(workspace_of(&directory_of(name)), name);
+        }
     }
 }

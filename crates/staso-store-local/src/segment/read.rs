@@ -29,6 +29,15 @@ pub(crate) enum Problem {
     Refused(String),
 }
 
+impl Problem {
+    /// What it is, whichever it is.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Damaged(text) | Self::Refused(text) => text,
+        }
+    }
+}
+
 impl Segment {
     /// Opens a file and reads its footer; the error says what is wrong.
     pub(crate) fn open(path: &Path, checksums: Vec<u8>) -> Result<Self, Problem> {
@@ -52,6 +61,11 @@ impl Segment {
             return Err(Problem::Damaged("its columns are not ours".to_owned()));
         }
         Ok(Self { reader, refused })
+    }
+
+    /// How many rows it has.
+    pub(crate) fn len(&self) -> u64 {
+        self.reader.metadata().file_metadata().num_rows().cast_unsigned()
     }
 
     /// The first `columns` columns of a range of rows, row by row. A row that cannot be read is an

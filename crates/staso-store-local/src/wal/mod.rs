@@ -7,6 +7,7 @@
 //! file may have from there on is void.
 
 mod frame;
+pub(crate) mod inspect;
 pub(crate) mod record;
 pub(crate) mod replay;
 

@@ -19,11 +19,11 @@ pub(crate) struct Replayed {
 }
 
 /// A log file as it was found.
-struct Found {
-    path: PathBuf,
+pub(super) struct Found {
+    pub(super) path: PathBuf,
     file_number: u64,
     /// `None`: its header is damaged.
-    first: Option<u64>,
+    pub(super) first: Option<u64>,
 }
 
 impl Wal {
@@ -130,7 +130,7 @@ impl Wal {
     }
 }
 
-fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
     match codec {
         frame::PLAIN => Some(body.to_vec()),
         frame::ZSTD => zstd::bulk::decompress(body, raw).ok(),
@@ -138,8 +138,14 @@ fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// The number of the first record that a log has, where it has one.
+pub(crate) fn begins_at(dir: &Path) -> Result<Option<u64>, StoreError> {
+    let found = if dir.exists() { list(dir)? } else { Vec::new() };
+    Ok(found.iter().filter_map(|file| file.first).min())
+}
+
 /// The log's files, oldest first.
-fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
+pub(super) fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let io = |e: &std::io::Error| from_io("list the log", e);
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(|e| io(&e))? {

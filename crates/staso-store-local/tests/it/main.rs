@@ -7,7 +7,11 @@ mod directory;
 mod failures;
 mod faults;
 mod formats;
+mod golden;
+mod inspection;
 mod log;
+mod migration;
+mod rebuilding;
 mod sqlite_files;
 mod suite;
 
