@@ -69,7 +69,8 @@ pub struct Options {
     /// How many reads run at once; further ones wait.
     pub readers: usize,
     /// How many bytes of spans that are not open may wait in memory and in the log before they are
-    /// moved to segments, about. Three times as many are the bound, open ones included.
+    /// moved to segments, about. Three times as many are the bound, open ones included. The log is trimmed
+    /// when it grew by as much, whatever is in it.
     pub hot_bytes: usize,
     /// How long such spans wait at most.
     pub flush_after: Duration,

@@ -304,6 +304,10 @@ impl Random {
 }
 
 /// As many crashes of all sorts, in directories of different ages.
+#[expect(
+    clippy::print_stdout,
+    reason = "the seed repeats a run, and a long one says how far it is"
+)]
 fn crashes(count: u64) {
     let seed = std::env::var("STASO_CRASH_SEED")
         .map_or(std::process::id().into(), |seed| seed.parse::<u64>().unwrap());
