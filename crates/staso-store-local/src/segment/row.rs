@@ -46,6 +46,8 @@ pub(super) fn cells(span: &Span) -> Result<Vec<Cell>, String> {
     cells.extend(payload);
     cells.push(Cell::Int(sum));
     cells.push(Cell::Int(i64::try_from(bytes).unwrap_or(i64::MAX)));
+    cells.push(span.sample_rate.map_or(Cell::Null, Cell::Real));
+    cells.push(if span.usage.is_of_trace { Cell::Flag(true) } else { Cell::Null });
     Ok(cells)
 }
 
@@ -163,6 +165,10 @@ fn checksum(cells: &[Cell]) -> i64 {
                 hasher.update(&n.to_le_bytes());
             }
             Cell::Flag(flag) => hasher.update(&[3, u8::from(*flag)]),
+            Cell::Real(x) => {
+                hasher.update(&[4]);
+                hasher.update(&x.to_le_bytes());
+            }
         }
     }
     i64::from(hasher.finalize())
