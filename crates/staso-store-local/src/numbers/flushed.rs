@@ -14,8 +14,8 @@ use staso_store::metrics::{GroupBy, Measure, SpanFacts, TracesOf, Weight};
 use crate::decode::report;
 use crate::error::from_sqlite;
 use crate::read::Reader;
-use crate::segment::Segment;
 use crate::segment::scan::{Column, Reading, id_of, text_of};
+use crate::segment::{Segment, row};
 
 /// The columns of text that a group can be made of.
 const TEXTS: [(&str, GroupBy); 9] = [
@@ -163,6 +163,7 @@ fn damaged(part: &Part, problem: String) -> StoreError {
 struct Readings {
     starts: Reading<Int64Type>,
     ends: Reading<Int64Type>,
+    stages: Reading<ByteArrayType>,
     dropped: Reading<BoolType>,
     rates: Reading<DoubleType>,
     kinds: Reading<ByteArrayType>,
@@ -190,6 +191,7 @@ impl Readings {
         Ok(Self {
             starts: segment.ints("start_ns", true)?,
             ends: segment.ints("end_ns", wanted.ends)?,
+            stages: segment.texts("stage", wanted.ends)?,
             dropped: segment.flags("dropped", true)?,
             rates: segment.reals("sample_rate", true)?,
             kinds: segment.texts("kind", wanted.kinds)?,
@@ -211,6 +213,7 @@ impl Readings {
             rows,
             starts: self.starts.run(rows)?,
             ends: self.ends.run(rows)?,
+            stages: self.stages.run(rows)?,
             dropped: self.dropped.run(rows)?,
             rates: self.rates.run(rows)?,
             kinds: self.kinds.run(rows)?,
@@ -232,6 +235,7 @@ struct Run {
     rows: usize,
     starts: Column<i64>,
     ends: Column<i64>,
+    stages: Column<ByteArray>,
     dropped: Column<bool>,
     rates: Column<f64>,
     kinds: Column<ByteArray>,
@@ -255,7 +259,9 @@ impl Run {
     ) -> Result<(), StoreError> {
         let is_dropped = self.dropped.take().copied().unwrap_or_default();
         let start_ns = self.starts.take().copied().unwrap_or_default();
-        let end_ns = self.ends.take().copied();
+        // Where the hot set was full, open spans are in segments too.
+        let is_open = self.stages.take().is_some_and(|stage| stage.data() == row::OPEN.as_bytes());
+        let end_ns = self.ends.take().copied().filter(|_| !is_open);
         let kind = word(self.kinds.take(), &mut self.last_kind, SpanKind::parse);
         let status = word(self.statuses.take(), &mut self.last_status, SpanStatus::parse);
         let [name, agent, version, environment, service, session, user, provider, model] =
@@ -264,7 +270,6 @@ impl Run {
             trace_id: TraceId(id_of(self.traces.take())),
             span_id: SpanId(id_of(self.spans.take())),
             start_ns,
-            // No span of a segment is open.
             duration_ns: end_ns.map(|end_ns| end_ns.saturating_sub(start_ns).max(0)),
             kind: kind.unwrap_or(SpanKind::Custom),
             status: status.unwrap_or(SpanStatus::Unset),

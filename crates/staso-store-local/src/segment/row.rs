@@ -11,8 +11,11 @@ use super::columns::{Cell, HEAD, IDENTITY};
 use crate::span_record::{HeadRecord, PayloadRecord};
 use crate::tokens::{self, Bytes};
 
+/// The word of a span that has not ended.
+pub(crate) const OPEN: &str = "open";
+
 const STAGES: [(Stage, &str); 3] =
-    [(Stage::Open, "open"), (Stage::Interrupted, "interrupted"), (Stage::Ended, "ended")];
+    [(Stage::Open, OPEN), (Stage::Interrupted, "interrupted"), (Stage::Ended, "ended")];
 
 /// What a row says of its span before anything else of it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
