@@ -57,7 +57,8 @@ fn trace(random: &mut Random, number: i64, start_ns: i64, traces: i64) -> Vec<Sp
         .map(|i| {
             let id = if i == 0 { root } else { SpanId::from_w3c(random.next().to_be_bytes()) };
             let mut span = Span::new("default", trace_id, id);
-            let duration_ns = 2_000_000 + random.below(1 << (20 + random.below(12)));
+            let most = 1 << (20 + random.below(12));
+            let duration_ns = 2_000_000 + random.below(most);
             span.parent_span_id = (i > 0).then_some(root);
             span.start_ns = start_ns + i * 1_500_000_000;
             span.end_ns = Some(span.start_ns + duration_ns);

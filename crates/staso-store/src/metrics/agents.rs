@@ -184,7 +184,7 @@ impl<'q> Agents<'q> {
         }
         let tokens = traces.tokens(span)?;
         let row = match span.is_silent(GroupBy::Agent) {
-            true => traces.row(&span.trace_id)?,
+            true => traces.fields(&span.trace_id)?,
             false => None,
         };
         let (agent, version) = match &row {

@@ -118,17 +118,42 @@ impl SpanFacts<'_> {
     }
 }
 
-/// What a trace's row says for spans that are silent.
-pub(super) fn of_row(row: &TraceRow, by: GroupBy) -> Option<&str> {
-    match by {
-        GroupBy::Agent => row.agent_name.as_deref(),
-        GroupBy::AgentVersion => row.agent_version.as_deref(),
-        GroupBy::Environment => row.environment.as_deref(),
-        GroupBy::Service => row.service.as_deref(),
-        GroupBy::User => row.user_id.as_deref(),
-        GroupBy::Session => row.session_id.as_deref(),
-        GroupBy::Model | GroupBy::Provider | GroupBy::Kind | GroupBy::Status | GroupBy::Name => {
-            None
+/// What a trace says for its spans that are silent: less than its row, since many may be remembered.
+#[derive(Debug)]
+pub(super) struct TraceFields {
+    pub(super) agent_name: Option<String>,
+    pub(super) agent_version: Option<String>,
+    environment: Option<String>,
+    service: Option<String>,
+    session_id: Option<String>,
+    user_id: Option<String>,
+}
+
+impl TraceFields {
+    fn of(row: TraceRow) -> Self {
+        Self {
+            agent_name: row.agent_name,
+            agent_version: row.agent_version,
+            environment: row.environment,
+            service: row.service,
+            session_id: row.session_id,
+            user_id: row.user_id,
+        }
+    }
+
+    pub(super) fn get(&self, by: GroupBy) -> Option<&str> {
+        match by {
+            GroupBy::Agent => self.agent_name.as_deref(),
+            GroupBy::AgentVersion => self.agent_version.as_deref(),
+            GroupBy::Environment => self.environment.as_deref(),
+            GroupBy::Service => self.service.as_deref(),
+            GroupBy::User => self.user_id.as_deref(),
+            GroupBy::Session => self.session_id.as_deref(),
+            GroupBy::Model
+            | GroupBy::Provider
+            | GroupBy::Kind
+            | GroupBy::Status
+            | GroupBy::Name => None,
         }
     }
 }
@@ -164,8 +189,8 @@ pub struct TracesOf<'a> {
     totals: HashMap<TraceId, Option<SpanId>>,
 }
 
-/// The row of a trace, and whether it passes.
-type Known = (Option<Arc<TraceRow>>, bool);
+/// What a trace says for its spans, and whether it passes.
+type Known = (Option<Arc<TraceFields>>, bool);
 
 impl<'a> TracesOf<'a> {
     /// `is_filtered`: whether a filter or an environment chooses traces.
@@ -187,8 +212,11 @@ impl<'a> TracesOf<'a> {
         self.known(trace_id).map(|(_, passes)| passes)
     }
 
-    pub(super) fn row(&mut self, trace_id: &TraceId) -> Result<Option<Arc<TraceRow>>, StoreError> {
-        self.known(trace_id).map(|(row, _)| row)
+    pub(super) fn fields(
+        &mut self,
+        trace_id: &TraceId,
+    ) -> Result<Option<Arc<TraceFields>>, StoreError> {
+        self.known(trace_id).map(|(fields, _)| fields)
     }
 
     fn known(&mut self, trace_id: &TraceId) -> Result<Known, StoreError> {
@@ -200,7 +228,7 @@ impl<'a> TracesOf<'a> {
             Some(row) if self.is_filtered => self.traces.admits(row)?,
             _ => true,
         };
-        let known = (row.map(Arc::new), passes);
+        let known = (row.map(|row| Arc::new(TraceFields::of(row))), passes);
         self.known.insert(*trace_id, known.clone());
         Ok(known)
     }

@@ -49,7 +49,7 @@ pub const MAX_MEASURES: usize = 12;
 /// The most groups one answer may have.
 pub const MAX_GROUPS: usize = 200;
 /// The most groups times buckets that are added up before the greatest groups are chosen.
-pub const MAX_CELLS: usize = 1_000_000;
+pub const MAX_CELLS: usize = 300_000;
 /// The most distinct users or conversations that are told apart, over all cells.
 pub const MAX_DISTINCT: usize = 4_000_000;
 

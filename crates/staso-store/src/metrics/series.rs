@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::facts::{SpanFacts, TracesOf, of_row};
+use super::facts::{SpanFacts, TracesOf};
 use super::measure::{GroupBy, Measure};
 use super::tally::{Tally, Wants};
 use super::{MAX_CELLS, MAX_DISTINCT, MetricsQuery};
@@ -138,8 +138,8 @@ impl<'q> Tallies<'q> {
         let group = match self.query.group_by {
             None => self.group(None)?,
             Some(by) if span.is_silent(by) => {
-                let row = traces.row(&span.trace_id)?;
-                self.group(row.as_deref().and_then(|row| of_row(row, by)))?
+                let fields = traces.fields(&span.trace_id)?;
+                self.group(fields.as_deref().and_then(|fields| fields.get(by)))?
             }
             Some(by) => self.group(span.own(by))?,
         };
@@ -164,10 +164,10 @@ impl<'q> Tallies<'q> {
         span: &SpanFacts<'_>,
         traces: &mut TracesOf<'_>,
     ) -> Result<(), StoreError> {
-        let row;
+        let fields;
         let word = if span.is_silent(of) {
-            row = traces.row(&span.trace_id)?;
-            row.as_deref().and_then(|row| of_row(row, of))
+            fields = traces.fields(&span.trace_id)?;
+            fields.as_deref().and_then(|fields| fields.get(of))
         } else {
             span.own(of)
         };
