@@ -42,6 +42,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         annotation::Annotation,
         change::LiveChange,
         params::SortParam,
+        agents::AgentSortParam,
     )),
     tags(
         (name = "ingest", description = "what clients send"),
