@@ -89,9 +89,12 @@ impl Interval {
         to_ns: i64,
         zone: &TimeZone,
     ) -> Result<Vec<i64>, ApiError> {
+        if self == Self::Whole {
+            return Ok(vec![from_ns, to_ns]);
+        }
         let mut edges = vec![from_ns];
         let mut at = from_ns;
-        while self != Self::Whole {
+        loop {
             at = self.after(at, zone).ok_or_else(|| {
                 ApiError::bad_request("bad_parameter", "the time is not in any calendar")
                     .hint("ask for a time between the years -9999 and 9999, or for interval=none")
