@@ -23,7 +23,9 @@ use crate::counters::Counters;
 use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
-use crate::{annotations, body, dashboard, ingest, openapi, queries, setup};
+use crate::{
+    agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, queries, setup,
+};
 
 /// What this server understands beyond the contract of existing clients; they wait for this
 /// header before they use any of it.
@@ -107,6 +109,10 @@ fn reads() -> Router<Arc<App>> {
         .route("/api/traces/{trace_id}", get(queries::trace))
         .route("/api/traces/{trace_id}/skeleton", get(queries::skeleton))
         .route("/api/spans/{trace_id}/{span_id}", get(queries::span))
+        .route("/api/metrics", get(metrics::metrics))
+        .route("/api/agents", get(agents::agents))
+        .route("/api/sessions", get(conversations::list))
+        .route("/api/sessions/{session_id}", get(conversations::one))
         .route("/api/live", get(live::live))
 }
 

@@ -5,20 +5,24 @@
 //! look like is in [`view`]. Everything with a size or a duration has a limit beside it.
 
 mod access;
+mod agents;
 mod annotations;
 mod app;
 mod body;
 mod clock;
 pub mod config;
+mod conversations;
 mod counters;
 mod dashboard;
 mod error;
 mod homeless;
 mod ingest;
 mod interruptions;
+mod intervals;
 mod journal_pickup;
 mod listener;
 mod live;
+mod metrics;
 pub mod offline;
 mod openapi;
 mod params;

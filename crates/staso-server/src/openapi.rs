@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
 use crate::view::{annotation, change, skeleton, span, trace};
-use crate::{annotations, ingest, live, params, queries, setup};
+use crate::{agents, annotations, conversations, ingest, live, metrics, params, queries, setup};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,10 @@ use crate::{annotations, ingest, live, params, queries, setup};
         queries::trace,
         queries::skeleton,
         queries::span,
+        metrics::metrics,
+        agents::agents,
+        conversations::list,
+        conversations::one,
         live::stream::live,
     ),
     components(schemas(
@@ -38,11 +42,13 @@ use crate::{annotations, ingest, live, params, queries, setup};
         annotation::Annotation,
         change::LiveChange,
         params::SortParam,
+        agents::AgentSortParam,
     )),
     tags(
         (name = "ingest", description = "what clients send"),
         (name = "annotations", description = "scores and labels"),
         (name = "query", description = "what was recorded"),
+        (name = "sums", description = "what it comes to"),
         (name = "live", description = "what happens now"),
     )
 )]

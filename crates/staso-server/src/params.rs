@@ -147,6 +147,11 @@ impl From<SortParam> for Sort {
     }
 }
 
+/// The text of a parameter that is there and not empty.
+pub(crate) fn said(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
 /// The workspace named, or the default.
 pub(crate) fn workspace(named: Option<String>) -> String {
     named.filter(|slug| !slug.is_empty()).unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned())

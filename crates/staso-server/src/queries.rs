@@ -65,7 +65,7 @@ fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
     })
 }
 
-fn filter(text: Option<&str>) -> Result<Filter, ApiError> {
+pub(crate) fn filter(text: Option<&str>) -> Result<Filter, ApiError> {
     parse::parse(text.unwrap_or_default()).map_err(|error| {
         let message = format!("the filter, {error}");
         ApiError::bad_request("bad_filter", message).hint(error.hint)

@@ -21,6 +21,7 @@ mod hot;
 mod inspect;
 mod list;
 mod migrate;
+mod numbers;
 mod other_records;
 mod pool;
 mod read;
@@ -41,7 +42,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
+use staso_store::conversations::{
+    ConversationPage, ConversationsQuery, Turns, TurnsQuery, check_limit,
+};
 use staso_store::matching::{Matcher, check_page};
+use staso_store::metrics::{
+    Agents, AgentsPage, AgentsQuery, MetricsQuery, Series, Tallies, check_metrics,
+};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::{
@@ -307,6 +314,53 @@ impl Store for LocalStore {
         let query = query.clone();
         let workspace = query.traces.workspace.clone();
         self.read(&workspace, query.traces.now_ns, move |reader| list::facet(reader, &query)).await
+    }
+
+    async fn metrics(&self, query: &MetricsQuery) -> Result<Series, StoreError> {
+        check_metrics(query)?;
+        Matcher::new(&query.filter)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| numbers::metrics(reader, &asked, &stop).map(Some);
+        let found = self.read(&query.workspace, query.now_ns, read).await?;
+        drop(watch);
+        found.map_or_else(|| Tallies::new(query).map(Tallies::finish), Ok)
+    }
+
+    async fn agents(&self, query: &AgentsQuery) -> Result<AgentsPage, StoreError> {
+        Matcher::new(&query.filter)?;
+        let nobody = Agents::new(query)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| numbers::agents(reader, &asked, &stop).map(Some);
+        let found = self.read(&query.workspace, query.now_ns, read).await?;
+        drop(watch);
+        Ok(found.unwrap_or_else(|| nobody.finish()))
+    }
+
+    async fn conversations(
+        &self,
+        query: &ConversationsQuery,
+    ) -> Result<ConversationPage, StoreError> {
+        check_limit(query.limit)?;
+        Matcher::new(&query.filter)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read =
+            move |reader: &Reader<'_>| numbers::conversations(reader, &asked, &stop).map(Some);
+        let found = self.read(&query.workspace, query.now_ns, read).await?;
+        drop(watch);
+        Ok(found.unwrap_or(ConversationPage { rows: Vec::new(), next: None }))
+    }
+
+    async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError> {
+        check_limit(query.limit)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| numbers::conversation(reader, &asked, &stop);
+        let found = self.read(&query.workspace, query.now_ns, read).await?;
+        drop(watch);
+        Ok(found)
     }
 
     async fn annotations(

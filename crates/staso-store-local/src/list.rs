@@ -41,6 +41,18 @@ pub(crate) fn page(reader: &Reader<'_>, query: &TraceQuery) -> Result<TracePage,
     Ok(TracePage { next: last.map(|row| matching::position(row, query.sort)), rows })
 }
 
+/// Calls `found` with every match of a query, from wherever its cursor stands, without annotations.
+pub(crate) fn each(
+    reader: &Reader<'_>,
+    query: &TraceQuery,
+    found: &mut dyn FnMut(TraceRow) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for phase in phases(query) {
+        each_match(reader, query, &phase, &mut |row| found(row).map(|()| true))?;
+    }
+    Ok(())
+}
+
 /// Counted values of a field over every match.
 pub(crate) fn facet(
     reader: &Reader<'_>,
@@ -48,14 +60,12 @@ pub(crate) fn facet(
 ) -> Result<Vec<FacetValue>, StoreError> {
     let mut counts = BTreeMap::<String, u64>::new();
     let everything = TraceQuery { sort: Sort::Start, after: None, ..query.traces.clone() };
-    for phase in phases(&everything) {
-        each_match(reader, &everything, &phase, &mut |row| {
-            for value in matching::facet_values(&row, query.field) {
-                *counts.entry(value).or_default() += 1;
-            }
-            Ok(true)
-        })?;
-    }
+    each(reader, &everything, &mut |row| {
+        for value in matching::facet_values(&row, query.field) {
+            *counts.entry(value).or_default() += 1;
+        }
+        Ok(())
+    })?;
     Ok(most_frequent(counts, query.limit))
 }
 
@@ -232,7 +242,7 @@ fn sign(comparison: Comparison) -> &'static str {
 }
 
 /// A trace's spans, read once and only if the filter comes to ask for them.
-struct LazySpans<'a> {
+pub(crate) struct LazySpans<'a> {
     reader: &'a Reader<'a>,
     payloads: bool,
     trace_id: TraceId,
@@ -240,7 +250,7 @@ struct LazySpans<'a> {
 }
 
 impl<'a> LazySpans<'a> {
-    fn new(reader: &'a Reader<'a>, matcher: &Matcher, trace_id: TraceId) -> Self {
+    pub(crate) fn new(reader: &'a Reader<'a>, matcher: &Matcher, trace_id: TraceId) -> Self {
         Self { reader, payloads: matcher.wants_payloads(), trace_id, read: None }
     }
 }

@@ -69,6 +69,10 @@ pub(crate) struct RowRecord {
     error: Option<String>,
     repaired: u64,
     received: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    agent_pairs: Vec<(String, Option<String>)>,
 }
 
 /// A row from disk, and what its run state is found from.
@@ -128,11 +132,25 @@ impl RowRecord {
             error: row.error_message,
             repaired: row.repaired_count,
             received: row.received_ns,
+            sample_rate: row.sample_rate,
+            agent_pairs: row.agent_pairs,
         }
+    }
+
+    /// Older records have no pairs: then the trace's version is that of its own agent.
+    fn pairs(&self) -> Vec<(String, Option<String>)> {
+        if !self.agent_pairs.is_empty() {
+            return self.agent_pairs.clone();
+        }
+        let version = |agent: &String| {
+            self.agent_version.clone().filter(|_| self.agent.as_ref() == Some(agent))
+        };
+        self.agents.iter().map(|agent| (agent.clone(), version(agent))).collect()
     }
 
     /// The row; `None` where the record contradicts itself.
     pub(crate) fn into_row(self, workspace: &str, trace_id: TraceId) -> Option<StoredRow> {
+        let agent_pairs = self.pairs();
         let kinds = self.kinds.iter().map(|kind| SpanKind::parse(kind));
         let root = match self.root {
             Some(bytes) => Some(SpanId(bytes.id()?)),
@@ -173,6 +191,8 @@ impl RowRecord {
             error_message: self.error,
             repaired_count: self.repaired,
             received_ns: self.received,
+            sample_rate: self.sample_rate,
+            agent_pairs,
             annotations: Vec::new(),
         };
         Some(StoredRow {

@@ -8,9 +8,11 @@
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod conversations;
 mod error;
 pub mod matching;
 pub mod memory;
+pub mod metrics;
 mod process;
 pub mod query;
 pub mod rollup;

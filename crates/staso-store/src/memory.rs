@@ -3,6 +3,8 @@
 //! It keeps spans as they came and computes every answer from scratch. It survives nothing but
 //! [`MemoryStore::reopened`], and is meant for tests and throw-away servers.
 
+mod numbers;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +12,10 @@ use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
 
 use crate::batch::{Appended, Batch, ReceiptKey};
+use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
 use crate::error::StoreError;
 use crate::matching::{self, Matcher};
+use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife, Sign, interrupt, is_held_open};
 use crate::query::{Cursor, FacetQuery, FacetValue, TraceQuery};
 use crate::rollup::{sort_annotations, trace_row};
@@ -306,6 +310,25 @@ impl Store for MemoryStore {
             }
         }
         Ok(most_frequent(counts, query.limit))
+    }
+
+    async fn metrics(&self, query: &MetricsQuery) -> Result<Series, StoreError> {
+        self.open_state()?.metrics(query)
+    }
+
+    async fn agents(&self, query: &AgentsQuery) -> Result<AgentsPage, StoreError> {
+        self.open_state()?.agents(query)
+    }
+
+    async fn conversations(
+        &self,
+        query: &ConversationsQuery,
+    ) -> Result<ConversationPage, StoreError> {
+        self.open_state()?.conversations(query)
+    }
+
+    async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError> {
+        self.open_state()?.conversation(query)
     }
 
     async fn annotations(

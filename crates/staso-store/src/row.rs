@@ -52,6 +52,8 @@ pub struct TraceRow {
     pub agents: Vec<String>,
     /// Every agent version, sorted.
     pub agent_versions: Vec<String>,
+    /// Every pair of an agent and its version that a span names, sorted: who took part as what.
+    pub agent_pairs: Vec<(String, Option<String>)>,
     /// Every model, sorted.
     pub models: Vec<String>,
     /// Every tag, sorted.
@@ -77,6 +79,9 @@ pub struct TraceRow {
     pub repaired_count: u64,
     /// When the newest version in it was received.
     pub received_ns: i64,
+    /// The root's sample rate: metrics weigh the trace by one over it. The counts and sums of the row
+    /// itself are of what is stored.
+    pub sample_rate: Option<f64>,
     /// The latest annotation per (span, name, source, author), oldest first.
     pub annotations: Vec<Annotation>,
 }

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Agents and their versions. */
+        get: operations["agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/facets": {
         parameters: {
             query?: never;
@@ -52,6 +69,57 @@ export interface paths {
          *     after `Last-Event-ID`. A comment every 15 s keeps the connection open.
          */
         get: operations["live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Measures over time. */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Conversations, the one with the latest turn first. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One conversation and its turns, oldest first. */
+        get: operations["one"];
         put?: never;
         post?: never;
         delete?: never;
@@ -229,6 +297,70 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One agent, over all its versions. */
+        Agent: components["schemas"]["AgentFigures"] & {
+            /** @description Its name. */
+            name: string;
+            /** @description Its versions, the one of the latest run first. */
+            versions: components["schemas"]["AgentVersion"][];
+        };
+        /**
+         * @description What an agent did. A run is a trace in which a span names the agent; tokens and cost are those of
+         *     its own spans. What was sampled is weighed, so that counts need not be whole.
+         */
+        AgentFigures: {
+            /** @description Whether a model call's cost is unknown, so that the cost is a lower bound. */
+            cost_incomplete: boolean;
+            cost_nano_usd: null | components["schemas"]["Int64"];
+            duration_p50_ns: null | components["schemas"]["Int64"];
+            duration_p95_ns: null | components["schemas"]["Int64"];
+            /**
+             * Format: double
+             * @description Runs in error.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Input tokens; null when no span knows.
+             */
+            input_tokens: number | null;
+            latest_start_ns: null | components["schemas"]["Int64"];
+            /**
+             * Format: int64
+             * @description Output tokens; null when no span knows.
+             */
+            output_tokens: number | null;
+            /**
+             * Format: double
+             * @description Runs.
+             */
+            runs: number;
+            /**
+             * Format: int64
+             * @description All tokens; null when no span knows.
+             */
+            total_tokens: number | null;
+        };
+        /** @description Agents. */
+        AgentList: {
+            /** @description In the order asked for. */
+            agents: components["schemas"]["Agent"][];
+            /**
+             * Format: int64
+             * @description How many agents were left out.
+             */
+            agents_omitted: number;
+        };
+        /**
+         * @description The value agents are ordered by.
+         * @enum {string}
+         */
+        AgentSortParam: "runs" | "errors" | "duration" | "tokens" | "cost" | "latest";
+        /** @description One version of an agent. */
+        AgentVersion: components["schemas"]["AgentFigures"] & {
+            /** @description The version; null for what names none. */
+            version: string | null;
+        };
         /** @description One score or label on a trace or a span. */
         Annotation: {
             /** @description Who gave it. */
@@ -419,6 +551,54 @@ export interface components {
             /** @description Its workspace. */
             workspace: string;
         };
+        /**
+         * @description What a measure came to: counts and tokens are numbers (counts of sampled traces need not be whole);
+         *     costs in billionths of a US dollar and durations in nanoseconds are text, because they can pass
+         *     2^53. Null where nothing has the value: unknown is not zero.
+         */
+        MeasureValue: components["schemas"]["Int64"] | number | null;
+        /** @description Measures over time. */
+        MetricsAnswer: {
+            /** @description Where the first bucket begins, Unix nanoseconds. */
+            from_ns: components["schemas"]["Int64"];
+            /** @description The greatest first, by the first measure over the whole time. Without `group_by` there is one. */
+            groups: components["schemas"]["MetricsGroup"][];
+            /**
+             * Format: int64
+             * @description How many groups were left out.
+             */
+            groups_omitted: number;
+            /** @description The interval that was used. */
+            interval: string;
+            /** @description What is measured, as asked for. */
+            measures: string[];
+            /** @description Where each bucket begins; the first and the last may be shorter than the interval. */
+            starts_ns: components["schemas"]["Int64"][];
+            /** @description Where the last bucket ends. */
+            to_ns: components["schemas"]["Int64"];
+            /** @description The time zone in which its buckets were drawn. */
+            tz: string;
+        };
+        /** @description One group. */
+        MetricsGroup: {
+            /** @description Whether the cost of some model call is unknown, so that the cost is a lower bound. */
+            cost_incomplete: boolean;
+            /** @description Each measure by bucket. */
+            series: {
+                [key: string]: components["schemas"]["MeasureValue"][];
+            };
+            /** @description The same by bucket. */
+            series_cost_incomplete: boolean[];
+            /** @description What its members have in common; null where they have no such value, or nothing is grouped. */
+            value: string | null;
+            /**
+             * @description Each measure over the whole time at once. Percentiles and distinct users cannot be added up from
+             *     buckets.
+             */
+            whole: {
+                [key: string]: components["schemas"]["MeasureValue"];
+            };
+        };
         /** @description What to send to make an annotation. */
         NewAnnotation: {
             /** @description Who gives it. */
@@ -472,6 +652,75 @@ export interface components {
             name: string;
             /** @description Its version. */
             version: string;
+        };
+        /** @description A conversation, as far as its turns match. A turn is a trace; nothing is weighed. */
+        Session: {
+            /** @description Every agent, sorted. */
+            agents: string[];
+            /** @description Whether a model call's cost is unknown, so that the cost is a lower bound. */
+            cost_incomplete: boolean;
+            cost_nano_usd: null | components["schemas"]["Int64"];
+            end_ns: null | components["schemas"]["Int64"];
+            /** @description The environment of the latest turn that names one. */
+            environment: string | null;
+            /**
+             * Format: int64
+             * @description Turns in error.
+             */
+            error_turns: number;
+            /** @description When the first turn began, Unix nanoseconds. */
+            first_start_ns: components["schemas"]["Int64"];
+            /** @description The beginning of what went into the first turn. */
+            input_preview: string | null;
+            /** @description When the latest turn began. */
+            latest_start_ns: components["schemas"]["Int64"];
+            /** @description Every model, sorted. */
+            models: string[];
+            /**
+             * Format: int64
+             * @description Turns with open spans.
+             */
+            open_turns: number;
+            /** @description The beginning of what came out of the latest turn. */
+            output_preview: string | null;
+            /** @description Its id. */
+            session_id: string;
+            /** @description Whether the latest turn still runs. */
+            state: components["schemas"]["State"];
+            /** @description How the latest turn ended, or fares. */
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int64
+             * @description All tokens; null when no turn knows.
+             */
+            total_tokens: number | null;
+            /**
+             * Format: int64
+             * @description Turns.
+             */
+            turns: number;
+            /** @description The end user. */
+            user_id: string | null;
+        };
+        /** @description One page of conversations. */
+        SessionList: {
+            /** @description What to send as `cursor` for the next page; null after the last. */
+            next_cursor: string | null;
+            /** @description The server's clock, by which states were judged. */
+            now_ns: components["schemas"]["Int64"];
+            /** @description The one with the latest turn first. */
+            sessions: components["schemas"]["Session"][];
+        };
+        /** @description One conversation and a page of its turns. */
+        SessionTurns: {
+            /** @description What to send as `cursor` for the next page; null after the last. */
+            next_cursor: string | null;
+            /** @description The server's clock, by which states were judged. */
+            now_ns: components["schemas"]["Int64"];
+            /** @description The whole conversation, whatever the page. */
+            session: components["schemas"]["Session"];
+            /** @description The turns, oldest first. */
+            turns: components["schemas"]["TraceRow"][];
         };
         /** @description What a client asks before it sends: whether its key and workspace work. */
         SetupAnswer: {
@@ -879,6 +1128,49 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    agents: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only traces of this environment. */
+                environment?: string;
+                /** @description Only runs, and only spans, that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only those that began before this time. */
+                to?: string;
+                /** @description The order, the greatest first; `runs` where it is missing. */
+                sort?: components["schemas"]["AgentSortParam"];
+                /** @description At most this many agents, 1 to 1000; 50 where it is missing. */
+                limit?: number;
+                /** @description Only traces that match, such as `status:error`. */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentList"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     facets: {
         parameters: {
             query: {
@@ -967,6 +1259,164 @@ export interface operations {
             };
             /** @description too many listeners */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: {
+                /**
+                 * @description What is measured, with commas between. Of traces: `runs`, `run_errors`,
+                 *     `run_duration_p50|p90|p95|p99`; of spans: `spans`, `errors`, `duration_p50|p90|p95|p99`,
+                 *     `input_tokens`, `output_tokens`, `tokens`, `cost`, `users`, `conversations`. `runs` where it is
+                 *     missing. The first decides which groups are the greatest.
+                 */
+                measure?: string;
+                /**
+                 * @description By what: `agent`, `version`, `model`, `provider`, `kind`, `status`, `name`, `environment`,
+                 *     `service`, `user` or `session`; one group of everything where it is missing.
+                 */
+                group_by?: string;
+                /**
+                 * @description How long a bucket is: `10s`, `1m`, `5m`, `15m`, `30m`, `1h`, `2h`, `3h`, `6h`, `12h`, `1d`, `1w`,
+                 *     `1mo`, `none` for one bucket, or `auto`, which stays below 200 buckets; `auto` where it is missing.
+                 */
+                interval?: string;
+                /**
+                 * @description The time zone in which days, weeks and months begin: a name such as `Europe/Paris`, or an offset
+                 *     such as `+02:00`; UTC where it is missing.
+                 */
+                tz?: string;
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only traces of this environment. */
+                environment?: string;
+                /**
+                 * @description Only what began at this time or later: ISO-8601, or Unix nanoseconds; a day before `to` where it
+                 *     is missing.
+                 */
+                from?: string;
+                /** @description Only what began before this time; now where it is missing. */
+                to?: string;
+                /** @description At most this many groups, 1 to 200; 20 where it is missing. */
+                limit?: number;
+                /** @description Only traces that match, such as `status:error agent:billing`. All spans of these traces count. */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricsAnswer"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only turns of this environment. */
+                environment?: string;
+                /** @description Only turns that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only turns that began before this time. */
+                to?: string;
+                /** @description At most this many conversations, 1 to 1000; 50 where it is missing. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /**
+                 * @description Only turns that match, such as `user:ann status:error`; a conversation is shown as far as its
+                 *     turns match.
+                 */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    one: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description At most this many turns, 1 to 1000; 50 where it is missing. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionTurns"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description not known */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -4,11 +4,14 @@
 //! OpenAPI description and the dashboard's types are generated from them. Integers that can pass
 //! 2^53 (times in nanoseconds, money) are strings, because browsers read numbers as doubles.
 
+pub mod agents;
 pub mod annotation;
 pub mod attributes;
 pub mod catalog;
 pub mod change;
+pub mod conversations;
 pub mod health;
+pub mod metrics;
 pub mod receipt;
 pub mod refusal;
 pub mod skeleton;

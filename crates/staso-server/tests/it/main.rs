@@ -16,4 +16,5 @@ mod queries;
 mod shutdown;
 mod signs;
 mod sockets;
+mod sums;
 mod totals;

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
+use staso_store::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
+use staso_store::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::{
@@ -102,6 +104,25 @@ impl Store for MoodyStore {
 
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {
         self.inner.facet(query).await
+    }
+
+    async fn metrics(&self, query: &MetricsQuery) -> Result<Series, StoreError> {
+        self.inner.metrics(query).await
+    }
+
+    async fn agents(&self, query: &AgentsQuery) -> Result<AgentsPage, StoreError> {
+        self.inner.agents(query).await
+    }
+
+    async fn conversations(
+        &self,
+        query: &ConversationsQuery,
+    ) -> Result<ConversationPage, StoreError> {
+        self.inner.conversations(query).await
+    }
+
+    async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError> {
+        self.inner.conversation(query).await
     }
 
     async fn annotations(

@@ -1,8 +1,9 @@
 //! The columns of a segment: their names and types are the format that other programs read.
 //!
 //! Every column may be null. Ids are 16 bytes marked as UUID, times are Unix nanoseconds, costs are
-//! nano-USD. `rest` is what no column has, as the record of the log (MessagePack). The last
-//! columns, from `input` on, are payloads: a reader of anything else never touches their pages.
+//! nano-USD. `rest` is what no column has, as the record of the log (MessagePack). The columns from
+//! `input` to `payload_bytes` are payloads: a reader of anything else never touches their pages. The
+//! last two say again what `rest` has, for those who add up and read no `rest`.
 
 use std::sync::Arc;
 
@@ -25,10 +26,11 @@ pub(crate) enum Sort {
     /// Bytes of our own, in the same pages.
     Raw,
     Int,
+    Real,
     Flag,
 }
 
-use Sort::{Flag, Id, Int, Long, Raw, Text};
+use Sort::{Flag, Id, Int, Long, Raw, Real, Text};
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,11 +38,12 @@ pub(crate) enum Cell {
     Null,
     Bytes(ByteArray),
     Int(i64),
+    Real(f64),
     Flag(bool),
 }
 
 /// The columns in their order.
-pub(crate) const COLUMNS: [(&str, Sort); 43] = [
+pub(crate) const COLUMNS: [(&str, Sort); 45] = [
     ("trace_id", Id),
     ("span_id", Id),
     ("stage", Text),
@@ -84,6 +87,8 @@ pub(crate) const COLUMNS: [(&str, Sort); 43] = [
     ("events_record", Raw),
     ("payload_checksum", Int),
     ("payload_bytes", Int),
+    ("sample_rate", Real),
+    ("tokens_are_of_trace", Flag),
 ];
 
 /// How many columns say who a span is and which version: enough to find it.
@@ -108,6 +113,7 @@ pub(super) fn schema() -> Result<TypePtr, ParquetError> {
             Text | Long => ("BYTE_ARRAY", " (UTF8)"),
             Raw => ("BYTE_ARRAY", ""),
             Int => ("INT64", ""),
+            Real => ("DOUBLE", ""),
             Flag => ("BOOLEAN", ""),
         };
         message.push_str(&format!("  OPTIONAL {kind} {name}{logical};\n"));
@@ -125,7 +131,7 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     for (name, sort) in COLUMNS {
         let path = ColumnPath::from(name);
         builder = match sort {
-            Text | Flag => builder,
+            Text | Real | Flag => builder,
             Id => builder.set_column_dictionary_enabled(path, false),
             Int => builder
                 .set_column_dictionary_enabled(path.clone(), false)

@@ -9,6 +9,7 @@ pub(crate) mod columns;
 mod place;
 mod read;
 pub(crate) mod row;
+pub(crate) mod scan;
 mod write;
 
 use std::collections::HashMap;

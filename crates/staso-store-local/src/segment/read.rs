@@ -17,7 +17,7 @@ use super::columns::{COLUMNS, Cell};
 
 /// An open segment. Its footer stays in memory.
 pub(crate) struct Segment {
-    reader: SerializedFileReader<Checked>,
+    pub(super) reader: SerializedFileReader<Checked>,
     refused: Arc<AtomicU64>,
 }
 
@@ -115,6 +115,7 @@ fn read(column: ColumnReader, skip: usize, count: usize) -> Result<Vec<Cell>, Pa
             cells(column, skip, count, |value| Cell::Bytes(ByteArray::from(value)))
         }
         ColumnReader::Int64ColumnReader(column) => cells(column, skip, count, Cell::Int),
+        ColumnReader::DoubleColumnReader(column) => cells(column, skip, count, Cell::Real),
         ColumnReader::BoolColumnReader(column) => cells(column, skip, count, Cell::Flag),
         _ => Err(ParquetError::General("a column has another type".to_owned())),
     }

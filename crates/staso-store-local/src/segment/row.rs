@@ -11,8 +11,11 @@ use super::columns::{Cell, HEAD, IDENTITY};
 use crate::span_record::{HeadRecord, PayloadRecord};
 use crate::tokens::{self, Bytes};
 
+/// The word of a span that has not ended.
+pub(crate) const OPEN: &str = "open";
+
 const STAGES: [(Stage, &str); 3] =
-    [(Stage::Open, "open"), (Stage::Interrupted, "interrupted"), (Stage::Ended, "ended")];
+    [(Stage::Open, OPEN), (Stage::Interrupted, "interrupted"), (Stage::Ended, "ended")];
 
 /// What a row says of its span before anything else of it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(super) fn cells(span: &Span) -> Result<Vec<Cell>, String> {
     cells.extend(payload);
     cells.push(Cell::Int(sum));
     cells.push(Cell::Int(i64::try_from(bytes).unwrap_or(i64::MAX)));
+    cells.push(span.sample_rate.map_or(Cell::Null, Cell::Real));
+    cells.push(if span.usage.is_of_trace { Cell::Flag(true) } else { Cell::Null });
     Ok(cells)
 }
 
@@ -163,6 +168,10 @@ fn checksum(cells: &[Cell]) -> i64 {
                 hasher.update(&n.to_le_bytes());
             }
             Cell::Flag(flag) => hasher.update(&[3, u8::from(*flag)]),
+            Cell::Real(x) => {
+                hasher.update(&[4]);
+                hasher.update(&x.to_le_bytes());
+            }
         }
     }
     i64::from(hasher.finalize())

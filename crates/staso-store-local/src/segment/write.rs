@@ -97,6 +97,11 @@ fn write_run(column: &mut ColumnWriter<'_>, cells: &[Cell]) -> Result<(), Parque
                 None,
             )
         }
+        ColumnWriter::DoubleColumnWriter(column) => {
+            let real = |cell: &Cell| if let Cell::Real(x) = cell { Some(*x) } else { None };
+            let values: Vec<f64> = cells.iter().filter_map(real).collect();
+            column.write_batch(&values, Some(&levels), None)
+        }
         ColumnWriter::BoolColumnWriter(column) => {
             let flag = |cell: &Cell| if let Cell::Flag(flag) = cell { Some(*flag) } else { None };
             column.write_batch(

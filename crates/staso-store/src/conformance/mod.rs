@@ -14,7 +14,9 @@ mod deaths;
 mod fixtures;
 mod hostile;
 mod lists;
+mod numbers;
 mod property;
+mod property_sums;
 mod states;
 mod tenancy;
 mod trees;
@@ -27,6 +29,7 @@ pub use deaths::*;
 pub use fixtures::*;
 pub use hostile::*;
 pub use lists::*;
+pub use numbers::*;
 pub use property::engine_equals_memory;
 pub use states::*;
 pub use tenancy::*;
@@ -119,6 +122,21 @@ macro_rules! conformance_suite {
             deeply_nested_values_come_back
             very_long_texts_come_back
             empty_ids_are_ids_too
+            measures_are_of_what_is_stored
+            buckets_are_half_open_and_empty_ones_answer
+            what_was_sampled_is_weighed
+            sums_follow_versions_in_every_order
+            running_spans_count_without_a_duration
+            silent_spans_count_to_their_trace
+            runs_count_under_every_value_of_theirs
+            totals_of_the_trace_count_once_in_sums
+            the_greatest_groups_come_first
+            a_filter_chooses_traces_not_spans
+            impossible_sums_are_refused
+            agents_are_told_apart_by_version
+            conversations_are_their_turns
+            conversations_are_paged_by_their_latest_turn
+            turns_are_read_in_order
         }
         #[test]
         fn engine_equals_memory() {

@@ -12,6 +12,7 @@ use staso_model::{
 };
 
 use super::build::{annotation, process_id, receipt, span, span_id, trace_id, version};
+use super::property_sums::{Sums, compare_sums, sums};
 use super::{StoreFactory, reopen};
 use crate::batch::Batch;
 use crate::memory::MemoryStore;
@@ -24,7 +25,7 @@ use crate::rollup::ALIVE_FOR_NS;
 use crate::traits::Store;
 
 const CASES: u32 = 64;
-const WORKSPACES: [&str; 2] = ["a", "b"];
+pub(super) const WORKSPACES: [&str; 2] = ["a", "b"];
 const WORDS: [&str; 6] = ["alpha", "Alpha", "beta", "βΣ", "a*b", ""];
 
 #[derive(Debug, Clone)]
@@ -47,8 +48,10 @@ pub fn engine_equals_memory<F: StoreFactory>(make: impl Fn() -> F) {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let history = prop::collection::vec(write(), 1..14);
     let questions = prop::collection::vec(question(), 20..60);
-    let result = TestRunner::new(config).run(&(history, questions), |(history, questions)| {
-        runtime.block_on(compare(make(), history, questions))
+    let sums = prop::collection::vec(sums(), 10..30);
+    let cases = (history, questions, sums);
+    let result = TestRunner::new(config).run(&cases, |(history, questions, sums)| {
+        runtime.block_on(compare(make(), history, questions, sums))
     });
     if let Err(failure) = result {
         panic!("{failure}");
@@ -59,6 +62,7 @@ async fn compare<F: StoreFactory>(
     factory: F,
     history: Vec<Write>,
     questions: Vec<FacetQuery>,
+    sums: Vec<Sums>,
 ) -> Result<(), TestCaseError> {
     let memory = MemoryStore::new();
     let mut engine = factory.open().await;
@@ -78,6 +82,9 @@ async fn compare<F: StoreFactory>(
     compare_everything(&engine, &memory).await?;
     for question in questions {
         compare_question(&engine, &memory, question).await?;
+    }
+    for sums in sums {
+        compare_sums(&engine, &memory, sums).await?;
     }
     Ok(())
 }
@@ -174,7 +181,7 @@ prop_compose! {
 }
 
 /// Times at which states turn.
-fn time() -> impl Strategy<Value = i64> {
+pub(super) fn time() -> impl Strategy<Value = i64> {
     prop_oneof![0..5_i64, ALIVE_FOR_NS..ALIVE_FOR_NS + 5, Just(i64::MIN), Just(i64::MAX)]
 }
 
@@ -195,7 +202,7 @@ fn random_annotation() -> impl Strategy<Value = Annotation> {
     })
 }
 
-fn word() -> impl Strategy<Value = String> {
+pub(super) fn word() -> impl Strategy<Value = String> {
     select(&WORDS[..]).prop_map(str::to_owned)
 }
 
@@ -239,6 +246,7 @@ prop_compose! {
         process in prop::option::of(0..3_u8),
         attribute in prop::option::of(value()),
         of_trace in any::<bool>(),
+        sample_rate in prop::option::weighted(0.3, select(vec![1.0, 0.5, 0.3, 0.01, 1e-9])),
     ) -> Span {
         let [error, input, environment, service, agent, version, session, model, tag] = texts;
         let mut span = Span {
@@ -254,10 +262,12 @@ prop_compose! {
             agent_version: version,
             session_id: session,
             user_id: environment,
+            provider: model.clone(),
             model,
             tags: tag.into_iter().collect(),
             cost_nano_usd: numbers[0],
             process_id: process.map(process_id),
+            sample_rate,
             attributes: attribute.map(|value| ("k".to_owned(), value)).into_iter().collect(),
             ..base
         };
@@ -294,7 +304,7 @@ fn text_field() -> impl Strategy<Value = TextField> {
     select(vec![Name, Agent, AgentVersion, Service, Environment, Session, User, Model, Tag])
 }
 
-fn filter() -> impl Strategy<Value = Filter> {
+pub(super) fn filter() -> impl Strategy<Value = Filter> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
     use NumberField::{CostNanoUsd, DurationNs, Errors, Spans, Tokens};
     let number = (

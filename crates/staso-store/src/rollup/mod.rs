@@ -43,6 +43,7 @@ pub struct Rollup {
     cost_incomplete: bool,
     kinds: BTreeSet<SpanKind>,
     sets: [BTreeSet<String>; SETS],
+    agent_pairs: BTreeSet<(String, Option<String>)>,
     open_processes: BTreeSet<ProcessId>,
     root: Earliest<Root>,
     first: Earliest<(String, SpanKind)>,
@@ -62,6 +63,7 @@ struct Root {
     kind: SpanKind,
     status: SpanStatus,
     is_open: bool,
+    sample_rate: Option<f64>,
     fields: [Option<String>; FIRSTS],
     input_preview: Option<String>,
     output_preview: Option<String>,
@@ -111,8 +113,19 @@ impl Rollup {
         for tag in &span.tags {
             insert(&mut self.sets[SETS - 1], Some(tag));
         }
+        if let Some(agent) = &span.agent_name {
+            self.insert_pair(agent, span.agent_version.as_deref());
+        }
         if let Some(process_id) = span.process_id.filter(|_| span.is_open()) {
             self.open_processes.insert(process_id);
+        }
+    }
+
+    /// Most spans of a trace name the same agent: nothing is copied for those.
+    fn insert_pair(&mut self, agent: &str, version: Option<&str>) {
+        let is_same = |(a, v): &(String, Option<String>)| a == agent && v.as_deref() == version;
+        if !self.agent_pairs.iter().any(is_same) {
+            self.agent_pairs.insert((agent.to_owned(), version.map(str::to_owned)));
         }
     }
 
@@ -143,6 +156,9 @@ impl Rollup {
         self.cost_incomplete |= other.cost_incomplete;
         self.kinds.extend(&other.kinds);
         self.open_processes.extend(&other.open_processes);
+        for (agent, version) in &other.agent_pairs {
+            self.insert_pair(agent, version.as_deref());
+        }
         for (set, more) in self.sets.iter_mut().zip(&other.sets) {
             more.iter().for_each(|value| insert(set, Some(value)));
         }
@@ -205,6 +221,7 @@ impl Rollup {
             user_id: field(5),
             agents: set(0),
             agent_versions: set(1),
+            agent_pairs: self.agent_pairs.iter().cloned().collect(),
             models: set(2),
             tags: set(3),
             input_tokens,
@@ -217,6 +234,7 @@ impl Rollup {
             error_message: field(FAILURE),
             repaired_count: self.repaired,
             received_ns: self.received_ns.unwrap_or_default(),
+            sample_rate: root.and_then(|root| root.sample_rate),
             annotations: latest_annotations(annotations),
         })
     }
@@ -224,10 +242,19 @@ impl Rollup {
     /// The tokens of the spans; the trace's own totals only where no span counted any, since they
     /// say the same once more.
     fn row_tokens(&self) -> [Option<i64>; 3] {
-        let is_counted = self.tokens.iter().any(|sum| sum.is_some_and(|sum| sum != 0));
-        let of_trace = self.trace_tokens.as_ref().filter(|_| !is_counted);
-        let tokens = of_trace.map_or(self.tokens, |(_, tokens)| *tokens);
+        let tokens = self.totals().map_or(self.tokens, |(_, tokens)| *tokens);
         tokens.map(|count| count.map(clamp))
+    }
+
+    fn totals(&self) -> Option<&(Place, [Option<i128>; 3])> {
+        let is_counted = self.tokens.iter().any(|sum| sum.is_some_and(|sum| sum != 0));
+        self.trace_tokens.as_ref().filter(|_| !is_counted)
+    }
+
+    /// The span whose tokens are the whole trace's, where no span counted any of its own.
+    #[must_use]
+    pub fn totals_span(&self) -> Option<SpanId> {
+        self.totals().map(|((_, span_id), _)| *span_id)
     }
 
     fn status(&self) -> SpanStatus {
@@ -249,6 +276,7 @@ impl Root {
             kind: span.kind,
             status: span.status,
             is_open: span.is_open(),
+            sample_rate: span.sample_rate,
             fields: own,
             input_preview: span.input_preview.clone(),
             output_preview: span.output_preview.clone(),

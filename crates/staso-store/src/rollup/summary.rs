@@ -65,6 +65,8 @@ pub struct SpanSummary {
     pub interrupted: bool,
     /// The process that recorded it.
     pub process_id: Option<ProcessId>,
+    /// The probability it was kept with.
+    pub sample_rate: Option<f64>,
     /// The start of its input; only kept for spans that can be a root.
     pub input_preview: Option<String>,
     /// The start of its output; likewise.
@@ -115,6 +117,7 @@ impl SpanSummary {
             repaired: !span.repairs.is_empty(),
             interrupted: matches!(span.attribute(INTERRUPTED_ATTRIBUTE), Some(Value::Bool(true))),
             process_id: span.process_id,
+            sample_rate: span.sample_rate,
             input_preview: None,
             output_preview: None,
         }

@@ -1,0 +1,293 @@
+//! Adding up a [`MetricsQuery`], and its answer.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use super::facts::{SpanFacts, TracesOf};
+use super::measure::{GroupBy, Measure};
+use super::tally::{Tally, Wants};
+use super::{MAX_CELLS, MAX_DISTINCT, MetricsQuery};
+use crate::error::StoreError;
+use crate::matching::{bad_query, facet_values};
+use crate::query::FacetField;
+use crate::row::TraceRow;
+
+/// The answer: groups, the greatest first, each with a point per bucket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The starts of the buckets, Unix nanoseconds.
+    pub starts_ns: Vec<i64>,
+    /// At most as many as the query's limit, by the first measure over the whole time, then by value;
+    /// the group without a value comes last among equals. Without `group_by` there is exactly one,
+    /// even of nothing.
+    pub groups: Vec<Group>,
+    /// How many groups were left out.
+    pub omitted: u64,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What its members have in common; `None`: they have no value, or the query does not group.
+    pub value: Option<String>,
+    /// The same measures over the whole time at once: a percentile of everything is no mean of
+    /// percentiles, and a user of two days is one user.
+    pub whole: Point,
+    /// One per bucket, empty buckets included.
+    pub points: Vec<Point>,
+}
+
+/// The measures in one bucket, in the query's order. Counts are 0 where nothing is; sums and
+/// percentiles are `None` where nothing has the value, because unknown is not zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// The amounts.
+    pub amounts: Vec<Option<Amount>>,
+    /// Whether the cost of some span of kind `Llm` in it is unknown, so that a cost is a lower bound.
+    pub cost_incomplete: bool,
+}
+
+/// What a measure came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// A count. Weighed counts are estimates and need not be whole.
+    Count(f64),
+    /// Tokens, nano-USD or nanoseconds, rounded.
+    Whole(i64),
+}
+
+impl Amount {
+    fn order(self, other: Self) -> Ordering {
+        let number = |amount| match amount {
+            Self::Count(count) => count,
+            Self::Whole(whole) => whole as f64,
+        };
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
+            (a, b) => number(a).total_cmp(&number(b)),
+        }
+    }
+}
+
+/// The sums of a query under way.
+pub struct Tallies<'q> {
+    query: &'q MetricsQuery,
+    wants: Wants,
+    groups: HashMap<String, usize>,
+    without_value: Option<usize>,
+    /// By group: the sums over the whole time, then those of the buckets that have any.
+    tallies: Vec<(Tally, Vec<Option<Box<Tally>>>)>,
+    words: HashMap<String, u32>,
+    distinct: usize,
+    /// Where the last start belonged: spans come mostly in order.
+    last_bucket: usize,
+}
+
+impl<'q> Tallies<'q> {
+    /// Nothing yet. The query has passed [`check_metrics`](super::check_metrics).
+    ///
+    /// # Errors
+    /// None that such a query can have.
+    pub fn new(query: &'q MetricsQuery) -> Result<Self, StoreError> {
+        let mut tallies = Self {
+            query,
+            wants: Wants::of(&query.measures),
+            groups: HashMap::new(),
+            without_value: None,
+            tallies: Vec::new(),
+            words: HashMap::new(),
+            distinct: 0,
+            last_bucket: 0,
+        };
+        if query.group_by.is_none() {
+            tallies.group(None)?;
+        }
+        Ok(tallies)
+    }
+
+    /// Adds a trace that the query's filter and environment admit, whenever it began.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] when there are too many groups.
+    pub fn add_run(&mut self, row: &TraceRow) -> Result<(), StoreError> {
+        let Some(bucket) = self.bucket(row.start_ns) else { return Ok(()) };
+        for value in run_values(row, self.query.group_by) {
+            let group = self.group(value.as_deref())?;
+            let wants = self.wants;
+            let (whole, tally) = self.tally(group, bucket);
+            whole.add_run(row, wants);
+            tally.add_run(row, wants);
+        }
+        Ok(())
+    }
+
+    /// Adds the newest version of a span that was not dropped, whenever it began.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] when there are too many groups or distinct values; those of `traces`.
+    pub fn add_span(
+        &mut self,
+        span: &SpanFacts<'_>,
+        traces: &mut TracesOf<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(bucket) = self.bucket(span.start_ns) else { return Ok(()) };
+        if !traces.admits(&span.trace_id)? {
+            return Ok(());
+        }
+        let tokens = traces.tokens(span)?;
+        let group = match self.query.group_by {
+            None => self.group(None)?,
+            Some(by) if span.is_silent(by) => {
+                let fields = traces.fields(&span.trace_id)?;
+                self.group(fields.as_deref().and_then(|fields| fields.get(by)))?
+            }
+            Some(by) => self.group(span.own(by))?,
+        };
+        let wants = self.wants;
+        let (whole, tally) = self.tally(group, bucket);
+        whole.add_span(span, tokens, wants);
+        tally.add_span(span, tokens, wants);
+        if wants.users {
+            self.add_distinct(group, bucket, GroupBy::User, span, traces)?;
+        }
+        if wants.conversations {
+            self.add_distinct(group, bucket, GroupBy::Session, span, traces)?;
+        }
+        Ok(())
+    }
+
+    fn add_distinct(
+        &mut self,
+        group: usize,
+        bucket: usize,
+        of: GroupBy,
+        span: &SpanFacts<'_>,
+        traces: &mut TracesOf<'_>,
+    ) -> Result<(), StoreError> {
+        let fields;
+        let word = if span.is_silent(of) {
+            fields = traces.fields(&span.trace_id)?;
+            fields.as_deref().and_then(|fields| fields.get(of))
+        } else {
+            span.own(of)
+        };
+        let Some(word) = word else { return Ok(()) };
+        let word = self.word(word);
+        let (whole, tally) = self.tally(group, bucket);
+        let add = if of == GroupBy::User { Tally::add_user } else { Tally::add_conversation };
+        let fresh = usize::from(add(whole, word)) + usize::from(add(tally, word));
+        self.distinct += fresh;
+        if self.distinct > MAX_DISTINCT {
+            let hint = "ask for a shorter time, longer intervals, fewer groups or a filter";
+            return Err(bad_query("there are too many users or conversations to tell apart", hint));
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> u32 {
+        if let Some(known) = self.words.get(word) {
+            return *known;
+        }
+        let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        self.words.insert(word.to_owned(), number);
+        number
+    }
+
+    fn bucket(&mut self, start_ns: i64) -> Option<usize> {
+        let edges = &self.query.edges;
+        let holds = |i: usize| edges[i] <= start_ns && start_ns < edges[i + 1];
+        if !holds(self.last_bucket) {
+            let after = edges.partition_point(|edge| *edge <= start_ns);
+            if after == 0 || after == edges.len() {
+                return None;
+            }
+            self.last_bucket = after - 1;
+        }
+        Some(self.last_bucket)
+    }
+
+    fn group(&mut self, value: Option<&str>) -> Result<usize, StoreError> {
+        let known = match value {
+            Some(value) => self.groups.get(value).copied(),
+            None => self.without_value,
+        };
+        if let Some(group) = known {
+            return Ok(group);
+        }
+        let (group, buckets) = (self.tallies.len(), self.query.edges.len() - 1);
+        if (group + 1) * buckets > MAX_CELLS {
+            let hint = "ask for fewer intervals, or narrow the filter";
+            return Err(bad_query("there are too many groups to add up", hint));
+        }
+        self.tallies.push((Tally::default(), vec![None; buckets]));
+        match value {
+            Some(value) => drop(self.groups.insert(value.to_owned(), group)),
+            None => self.without_value = Some(group),
+        }
+        Ok(group)
+    }
+
+    fn tally(&mut self, group: usize, bucket: usize) -> (&mut Tally, &mut Tally) {
+        let (whole, buckets) = &mut self.tallies[group];
+        (whole, buckets[bucket].get_or_insert_default())
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn finish(self) -> Series {
+        let query = self.query;
+        let mut values: Vec<(Option<String>, usize)> =
+            self.groups.into_iter().map(|(value, group)| (Some(value), group)).collect();
+        values.extend(self.without_value.map(|group| (None, group)));
+        let mut tallies: Vec<Option<_>> = self.tallies.into_iter().map(Some).collect();
+        let mut ranked: Vec<_> = values
+            .into_iter()
+            .filter_map(|(value, group)| {
+                let (mut whole, buckets) = tallies[group].take()?;
+                Some((value, point(&mut whole, &query.measures), buckets))
+            })
+            .collect();
+        ranked.sort_by(|(a, a_whole, _), (b, b_whole, _)| {
+            greatest_first(a_whole.amounts[0], b_whole.amounts[0])
+                .then_with(|| a.is_none().cmp(&b.is_none()))
+                .then_with(|| a.cmp(b))
+        });
+        let omitted = ranked.len().saturating_sub(query.limit) as u64;
+        ranked.truncate(query.limit);
+        let groups = ranked.into_iter().map(|(value, whole, buckets)| {
+            let tallies = buckets.into_iter().map(Option::unwrap_or_default);
+            let points = tallies.map(|mut tally| point(&mut tally, &query.measures)).collect();
+            Group { value, whole, points }
+        });
+        let starts_ns = query.edges[..query.edges.len() - 1].to_vec();
+        Series { starts_ns, groups: groups.collect(), omitted }
+    }
+}
+
+fn point(tally: &mut Tally, measures: &[Measure]) -> Point {
+    let amounts = measures.iter().map(|measure| tally.amount(*measure)).collect();
+    Point { amounts, cost_incomplete: tally.is_cost_incomplete() }
+}
+
+/// What has no value comes last.
+fn greatest_first(a: Option<Amount>, b: Option<Amount>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => b.order(a),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    }
+}
+
+/// The groups a trace counts in, each once.
+fn run_values(row: &TraceRow, group_by: Option<GroupBy>) -> Vec<Option<String>> {
+    let Some(by) = group_by else { return vec![None] };
+    let field = match by {
+        GroupBy::Kind => FacetField::Kind,
+        GroupBy::Status => FacetField::Status,
+        _ => match by.field() {
+            Some(field) => FacetField::Text(field),
+            None => return Vec::new(),
+        },
+    };
+    let values = facet_values(row, field);
+    if values.is_empty() { vec![None] } else { values.into_iter().map(Some).collect() }
+}
