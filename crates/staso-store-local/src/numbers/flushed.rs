@@ -104,7 +104,7 @@ fn deleted(reader: &Reader<'_>, part: &Part) -> Result<HashSet<i64>, StoreError>
 }
 
 /// Calls `found` with each span of a segment that counts. What is damaged is reported and left out,
-/// from its run of rows on.
+/// from its run of rows on; a read that the system refuses is an error.
 pub(super) fn each(
     reader: &Reader<'_>,
     part: &Part,
@@ -114,27 +114,32 @@ pub(super) fn each(
 ) -> Result<(), StoreError> {
     let segment = match reader.segments.get(reader.conn, part.number, &part.path) {
         Ok(segment) => segment,
-        Err(error) => {
+        Err(error @ StoreError::Damaged { .. }) => {
             report(&error);
             return Ok(());
         }
+        Err(error) => return Err(error),
+    };
+    let before = segment.refusals();
+    let left_out = |problem: String| {
+        if segment.refusals() != before {
+            // Numbers that lack what could not be read just now would be wrong, and nobody would know.
+            let problem = format!("segments/{} cannot be read: {problem}", part.path);
+            return Err(StoreError::Engine(problem));
+        }
+        report(&damaged(part, problem));
+        Ok(())
     };
     let deleted = deleted(reader, part)?;
     let mut readings = match Readings::new(&segment, wanted) {
         Ok(readings) => readings,
-        Err(problem) => {
-            report(&damaged(part, problem));
-            return Ok(());
-        }
+        Err(problem) => return left_out(problem),
     };
     let mut first_row = 0;
     for rows in segment.runs() {
         let mut run = match readings.run(rows) {
             Ok(run) => run,
-            Err(problem) => {
-                report(&damaged(part, problem));
-                return Ok(());
-            }
+            Err(problem) => return left_out(problem),
         };
         let is_live = |row: usize| {
             let row = first_row + i64::try_from(row).unwrap_or(i64::MAX);

@@ -63,6 +63,11 @@ impl Segment {
         Ok(Self { reader, refused })
     }
 
+    /// How many reads the system has refused so far, other threads' included.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// How many rows it has.
     pub(crate) fn len(&self) -> u64 {
         self.reader.metadata().file_metadata().num_rows().cast_unsigned()
