@@ -39,7 +39,7 @@ def find_in_background(found: Callable[[dict[str, Any]], None]) -> None:
         return
     # Here, not in the thread: an import beside a program that ends by an interrupt makes the
     # interpreter forget by what it ended.
-    import subprocess  # noqa: F401
+    import subprocess  # noqa: F401  # pyright: ignore[reportUnusedImport]
     import threading
 
     directory = os.getcwd() if _cwd_exists() else None
