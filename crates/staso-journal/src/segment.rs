@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::adopt::{SEGMENT, UNBORN};
 use crate::error::JournalError;
@@ -36,6 +36,11 @@ pub(crate) struct Live {
     pub(crate) announced_settled: AtomicU64,
     /// Bytes counted against the budget.
     pub(crate) size: AtomicU64,
+    /// Held while blocks are made ready, which writes zeros: whoever appends may have to do that itself, and puts
+    /// records there at once. Taken with the journal's lock held or not, but that one is never taken under it.
+    pub(crate) preparing: Mutex<()>,
+    /// How far from the front the file is ready for stores; where it is raised, by whoever holds the journal's lock.
+    pub(crate) ready: AtomicU64,
     _lock: Lock,
 }
 
@@ -97,6 +102,8 @@ impl Inlet {
             announced: AtomicU64::new(0),
             announced_settled: AtomicU64::new(0),
             size: AtomicU64::new(FIRST_CHUNK),
+            preparing: Mutex::default(),
+            ready: AtomicU64::new(storage.allocated()),
             _lock: lock,
         };
         let tail = header.data_start;
@@ -116,7 +123,10 @@ impl Inlet {
 
     /// Grows the file by what [`Inlet::missing`] said.
     pub(crate) fn grow(&mut self, by: u64) -> Result<(), JournalError> {
+        let preparing = self.live.preparing.lock().unwrap_or_else(PoisonError::into_inner);
         self.storage.grow(&self.live.file, by).map_err(JournalError::io(&self.live.path))?;
+        self.live.ready.store(self.storage.allocated(), Ordering::Release);
+        drop(preparing);
         self.live.size.fetch_add(by, Ordering::Relaxed);
         Ok(())
     }
@@ -158,6 +168,7 @@ impl Inlet {
     /// Takes over what was made ready up to `end`; answers by how much that is more than before.
     pub(crate) fn extend_to(&mut self, end: u64) -> u64 {
         let by = self.storage.extend_to(end);
+        self.live.ready.store(self.storage.allocated(), Ordering::Release);
         self.live.size.fetch_add(by, Ordering::Relaxed);
         by
     }

@@ -148,7 +148,14 @@ impl Journal {
         by: u64,
     ) -> Result<(), JournalError> {
         self.reserve_spare_room(by)?;
+        let preparing = lock(&live.preparing);
+        if live.ready.load(Ordering::Acquire) != from {
+            // An append was faster, and records may stand there already.
+            self.release(by);
+            return Ok(());
+        }
         let prepared = mapping.prepare(&live.file, from, by).map_err(JournalError::io(&live.path));
+        drop(preparing);
         let mut intake = lock(&self.inlet);
         let Intake { current, ahead, .. } = &mut *intake;
         let inlet = [current.as_mut(), ahead.spare.as_mut()]
@@ -199,5 +206,45 @@ impl Journal {
             })
             .map(drop)
             .map_err(|_| JournalError::Full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staso_model::{ProcessId, SpanId, TraceId};
+
+    use super::*;
+    use crate::batch::BatchLimits;
+    use crate::destination::Destination;
+    use crate::journal::JournalOptions;
+    use crate::record::RecordKind;
+
+    #[test]
+    fn room_that_comes_too_late_overwrites_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = JournalOptions { chunk_bytes: 64 << 10, ..JournalOptions::default() };
+        let (to, own) = (Destination::local(), ProcessId([7; 16]));
+        let journal = Journal::open(dir.path().to_owned(), to, own, options).unwrap();
+        let append = |number: u8| {
+            let (trace_id, span_id) = (TraceId([number; 16]), SpanId([number; 16]));
+            let json = format!("{{\"number\":{number},\"filler\":\"{}\"}}", "x".repeat(8 << 10));
+            journal.append(RecordKind::Span, &trace_id, &span_id, json.as_bytes()).unwrap();
+        };
+        append(1);
+        let step = {
+            let mut intake = lock(&journal.inlet);
+            intake.ahead.target = 8 << 20;
+            journal.next_step(&mut intake)
+        };
+        let Step::Grow { live, mapping, from, by } = step else {
+            panic!("a mapped segment of which little is ready asks for more");
+        };
+        // Before the shipping thread comes to it, appends pass that place.
+        (2..=20).for_each(append);
+        assert!(live.tail.load(Ordering::Acquire) > from);
+        journal.grow(&live, &mapping, from, by).unwrap();
+        let limits = BatchLimits { records: 100, bytes: 1 << 20 };
+        let batch = journal.next_batch(limits).unwrap().unwrap();
+        assert_eq!(batch.records.len(), 20);
     }
 }
