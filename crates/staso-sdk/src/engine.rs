@@ -289,15 +289,19 @@ impl Engine {
     }
 
     fn goal(&self) -> Goal {
-        let journalled = self.journal().map_or(0, |journal| journal.stats().appended);
+        // In this order: what moves from memory into the journal in between is seen by `moved`.
         let counts = self.queue.counts();
+        let journalled = self.journal().map_or(0, |journal| journal.stats().appended);
         Goal { journalled, queued: counts.pushed, moved: counts.moved }
     }
 
+    /// Whether that is settled; not, where records moved from memory into the journal since: the goal is another.
     fn is_settled(&self, goal: Goal) -> bool {
+        let counts = self.queue.counts();
         let stats = self.journal().map(Journal::stats).unwrap_or_default();
-        stats.appended - stats.left() >= goal.journalled
-            && self.queue.counts().settled >= goal.queued
+        counts.moved == goal.moved
+            && counts.settled >= goal.queued
+            && stats.appended - stats.left() >= goal.journalled
     }
 
     pub(crate) fn finish_round(&self, asked: u64, end: RoundEnd) {
@@ -311,7 +315,8 @@ impl Engine {
     /// A batch was settled: where that is what somebody waits for, whoever waits looks again.
     pub(crate) fn tell_progress(&self) {
         let mut progress = self.progress();
-        if progress.awaited.take_if(|goal| self.is_settled(*goal)).is_some() {
+        let is_new = |goal: &Goal| self.queue.counts().moved != goal.moved;
+        if progress.awaited.take_if(|goal| is_new(goal) || self.is_settled(*goal)).is_some() {
             drop(progress);
             self.progressed.notify_all();
         }
@@ -348,9 +353,11 @@ impl Engine {
         if !self.config.enabled {
             return DeliveryReport::disabled();
         }
+        // In this order: what moves from memory into the journal in between is told twice, never left out.
+        let pending = self.queue.counts().waiting;
         let stats = self.journal().map(Journal::stats).unwrap_or_default();
         let mut report = self.counters.report(self.accepted(), stats.evicted);
-        report.pending = self.queue.counts().waiting;
+        report.pending = pending;
         report.journalled = stats.ended_left();
         report.timed_out = timed_out;
         report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from .._core import take_messages
@@ -17,7 +18,8 @@ def log(level: str, message: str) -> None:
     """
     if "logging" not in sys.modules:
         if level in ("warning", "error") and sys.stderr is not None:
-            sys.stderr.write(f"{message}\n")
+            with contextlib.suppress(Exception):  # closed, or a broken pipe
+                sys.stderr.write(f"{message}\n")
         return
     import logging
 

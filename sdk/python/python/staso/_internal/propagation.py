@@ -5,6 +5,7 @@ Only Staso's own place in the tree travels, never the program's other context va
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 
@@ -144,36 +145,47 @@ def patch_threads() -> None:
         return
     _patch_start(threading)
     if _POOLS in sys.modules:
-        _patch_submit(sys.modules[_POOLS])
+        # Another thread may be in the middle of importing it; this waits for that.
+        import concurrent.futures.thread as pools
+
+        _patch_submit(pools)
     else:
         # Imported for nothing, it would cost a program without pools a megabyte.
         sys.meta_path.insert(0, _Awaited(_POOLS, _patch_submit))
 
 
 class _Awaited:
-    """Finds nothing itself; shows a module to ``then`` as soon as it is imported."""
+    """Finds nothing itself; shows a module to ``then`` once it is imported.
+
+    Whatever goes wrong here, the import is as it would be without us.
+    """
 
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
-        self._name, self._then = name, then
+        self._name, self._then, self._is_over = name, then, False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != self._name:
+        # It stays in the list: another thread that looks through it would pass over the next.
+        if name != self._name or self._is_over:
             return None
-        others = (finder for finder in list(sys.meta_path) if finder is not self)
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            self._look_after(spec.loader)
-        return spec
+        with contextlib.suppress(Exception):
+            others = [finder for finder in sys.meta_path if finder is not self]
+            found = (finder.find_spec(name, path, target) for finder in others)
+            spec = next((spec for spec in found if spec is not None), None)
+            if spec is not None and spec.loader is not None:
+                self._look_after(spec.loader)
+                return spec
+        return None
 
     def _look_after(self, loader: Any) -> None:
         execute = loader.exec_module
 
         def exec_module(module: Any) -> None:
             execute(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-                self._then(module)
+            # A loader may serve other modules, too.
+            if getattr(module, "__name__", None) == self._name and not self._is_over:
+                self._is_over = True
+                with contextlib.suppress(Exception):
+                    self._then(module)
 
         loader.exec_module = exec_module
 
