@@ -106,7 +106,8 @@ def _refuse(cls: type, fields: dict[str, field], doing: str, do: Any) -> Any:
 
     def refuse(self: Any, name: str, *value: Any) -> None:
         if type(self) is not cls and name not in fields:
-            return do(self, name, *value)
+            do(self, name, *value)
+            return
         from dataclasses import FrozenInstanceError
 
         raise FrozenInstanceError(f"cannot {doing} field {name!r}")
