@@ -25,6 +25,7 @@ mod live;
 mod metrics;
 pub mod offline;
 mod openapi;
+mod operations;
 mod params;
 mod queries;
 mod server;

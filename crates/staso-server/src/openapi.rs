@@ -7,7 +7,9 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
 use crate::view::{annotation, change, skeleton, span, trace};
-use crate::{agents, annotations, conversations, ingest, live, metrics, params, queries, setup};
+use crate::{
+    agents, annotations, conversations, ingest, live, metrics, operations, params, queries, setup,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +36,8 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         conversations::list,
         conversations::one,
         live::stream::live,
+        operations::ready,
+        operations::metrics,
     ),
     components(schemas(
         trace::TraceRow,
@@ -50,6 +54,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         (name = "query", description = "what was recorded"),
         (name = "sums", description = "what it comes to"),
         (name = "live", description = "what happens now"),
+        (name = "operations", description = "how the server fares"),
     )
 )]
 struct Description;

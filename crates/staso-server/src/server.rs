@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessRules;
-use crate::app::{self, App, CAPABILITIES};
+use crate::app::{self, App, Bounds, CAPABILITIES};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
@@ -268,6 +268,11 @@ fn new_app(
     let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let started_ns = info.started_ns;
     let hub_start = u64::try_from(started_ns / 1_000).unwrap_or(0);
+    let bounds = Bounds {
+        decoders: cores,
+        inflight_kib: config.limits.max_inflight_bytes / 1024,
+        live_listeners: MAX_LIVE_LISTENERS,
+    };
     App {
         store,
         clock,
@@ -283,9 +288,10 @@ fn new_app(
         lost_after: config.lost_after,
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
-        decode_permits: Arc::new(Semaphore::new(cores)),
-        inflight_kib: Arc::new(Semaphore::new(config.limits.max_inflight_bytes / 1024)),
-        live_permits: Arc::new(Semaphore::new(MAX_LIVE_LISTENERS)),
+        decode_permits: Arc::new(Semaphore::new(bounds.decoders)),
+        inflight_kib: Arc::new(Semaphore::new(bounds.inflight_kib)),
+        live_permits: Arc::new(Semaphore::new(bounds.live_listeners)),
+        bounds,
         started_ns,
     }
 }

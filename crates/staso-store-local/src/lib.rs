@@ -17,6 +17,7 @@ mod disk;
 mod error;
 mod files;
 mod flush;
+mod gauges;
 mod hot;
 mod inspect;
 mod list;
@@ -52,12 +53,13 @@ use staso_store::metrics::{
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::{
-    Appended, Batch, Capabilities, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
+    Appended, Batch, Capabilities, Gauge, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::apply::Incoming;
 use crate::dir::DataDir;
+use crate::gauges::Bounds;
 use crate::hot::span_bytes;
 pub use crate::inspect::{Damage, Inspection, inspect};
 use crate::pool::{Pool, Shared};
@@ -122,6 +124,7 @@ pub struct LocalStore {
     queue_kib: u32,
     room: Arc<Semaphore>,
     room_kib: Arc<Semaphore>,
+    bounds: Bounds,
     writer: Mutex<Option<Writing>>,
 }
 
@@ -148,13 +151,16 @@ impl LocalStore {
         let dir = DataDir::open(dir)?;
         let Started { commands, thread, shared } = writer::start(dir, options)?;
         let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
+        let bounds =
+            Bounds { queue_batches: options.queue_batches.max(1), hot_bytes: options.hot_bytes };
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
             shared,
             queue_wait: options.queue_wait,
             queue_kib,
-            room: Arc::new(Semaphore::new(options.queue_batches.max(1))),
+            room: Arc::new(Semaphore::new(bounds.queue_batches)),
             room_kib: Arc::new(Semaphore::new(queue_kib as usize)),
+            bounds,
             writer: Mutex::new(Some(Writing { commands, thread })),
         })
     }
@@ -394,6 +400,10 @@ impl Store for LocalStore {
             std::fs::metadata(path).map_or(0, |meta| meta.len())
         };
         Ok(StoreStats { bytes: size("") + size("-wal") + self.shared.files.used(), ..stats })
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.levels()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -42,11 +42,24 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Connection>>>,
     room: Arc<Semaphore>,
+    connections: usize,
 }
 
 impl Pool {
     pub(crate) fn new(connections: usize, shared: Arc<Shared>) -> Self {
-        Self { shared, idle: Arc::default(), room: Arc::new(Semaphore::new(connections.max(1))) }
+        let connections = connections.max(1);
+        let room = Arc::new(Semaphore::new(connections));
+        Self { shared, idle: Arc::default(), room, connections }
+    }
+
+    /// How many reads there may be at one time.
+    pub(crate) fn all(&self) -> u64 {
+        self.connections as u64
+    }
+
+    /// How many there are.
+    pub(crate) fn busy(&self) -> u64 {
+        self.connections.saturating_sub(self.room.available_permits()) as u64
     }
 
     /// Runs a read on one snapshot: everything `work` asks sees the same state.

@@ -26,4 +26,4 @@ pub use memory::MemoryStore;
 pub use process::{
     INTERRUPTED_MESSAGE, OpenProcess, ProcessLife, ProcessSign, Sign, interrupt, is_held_open,
 };
-pub use traits::{Capabilities, Store, StoreStats};
+pub use traits::{Capabilities, Gauge, Store, StoreStats};

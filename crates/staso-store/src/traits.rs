@@ -185,6 +185,11 @@ pub trait Store: Send + Sync + 'static {
     /// Engine errors.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
+    /// How full the engine's own queues and buffers are at this moment. Never waits for the disk.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
+
     /// Finishes what was accepted and closes. Later calls answer [`StoreError::Closed`].
     ///
     /// # Errors
@@ -210,4 +215,15 @@ pub struct StoreStats {
     pub bytes: u64,
     /// The greatest version sequence given so far; new batches start after it.
     pub last_sequence: u64,
+}
+
+/// One number that an engine says of itself while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauge {
+    /// In the manner of OpenMetrics: `store_queue_batches`, units last.
+    pub name: &'static str,
+    /// What it counts, and what a high value means.
+    pub help: &'static str,
+    /// The number now.
+    pub value: u64,
 }

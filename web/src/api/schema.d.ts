@@ -94,6 +94,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the server can be used now.
+         * @description For the one who routes requests or waits for a start. A full disk does not make it unready: what
+         *     is stored can be read, and `writes` says what became of the last batch.
+         */
+        get: operations["ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions": {
         parameters: {
             query?: never;
@@ -205,6 +226,23 @@ export interface paths {
         };
         /** The workspaces that hold something. */
         get: operations["workspaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The numbers of this run, as OpenMetrics text. */
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -628,6 +666,13 @@ export interface components {
          * @enum {string}
          */
         PayloadFormat: "json" | "text";
+        /** @description That the server can be used now. */
+        Ready: {
+            /** @description `ready`. */
+            status: string;
+            /** @description `ok`, or `disk_full` where the last batch found no room on the disk. */
+            writes: string;
+        };
         /** @description Something that was mended on arrival. */
         Repair: {
             /** @description The field, as it was sent. */
@@ -1334,6 +1379,34 @@ export interface operations {
             };
         };
     };
+    ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description stopping, or the store cannot be read; Retry-After says when to ask again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -1588,6 +1661,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkspaceList"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
                 };
             };
         };

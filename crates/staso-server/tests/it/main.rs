@@ -12,6 +12,7 @@ mod journal;
 mod limits;
 mod live;
 mod moody;
+mod operations;
 mod queries;
 mod shutdown;
 mod signs;

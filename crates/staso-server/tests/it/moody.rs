@@ -146,7 +146,12 @@ impl Store for MoodyStore {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.inner.stats().await
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Closed => Err(StoreError::Closed),
+            Mood::Broken => Err(StoreError::Engine("it broke".into())),
+            _ => self.inner.stats().await,
+        }
     }
 
     async fn close(&self) -> Result<(), StoreError> {
