@@ -1,8 +1,9 @@
-//! The one binary `staso`: serve, show, doctor, config, openapi.
+//! The one binary `staso`: serve, show, doctor, backup, restore, config, openapi.
 //!
 //! Each subcommand is a module with a function `run`. The environment is read in `environment`
 //! and nowhere else; errors are printed here, with the next step where there is one.
 
+mod backup;
 mod client;
 mod config;
 mod doctor;
@@ -40,6 +41,10 @@ enum Command {
     Show(show::ShowArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Copy all data to a new directory, also while the server runs
+    Backup(backup::BackupArgs),
+    /// Make a data directory from a backup
+    Restore(backup::RestoreArgs),
     /// What the server is told, and by whom
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +86,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&place, args).map(|()| ExitCode::SUCCESS),
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
+        Command::Backup(args) => backup::back_up(&place, &args),
+        Command::Restore(args) => backup::restore(&place, &args),
         Command::Config(ConfigCommand::Show(args)) => {
             config::run(&place, args.origins).map(|()| ExitCode::SUCCESS)
         }

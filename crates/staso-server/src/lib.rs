@@ -38,4 +38,5 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use openapi::openapi_json;
 pub use server::{ServeError, Server, run};
-pub use storage::{Damage, Inspection, inspect};
+pub use staso_store::StoreError;
+pub use storage::{Copied, Damage, Inspection, backup, inspect, restore};

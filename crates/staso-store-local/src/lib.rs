@@ -10,6 +10,7 @@
 
 mod adopt;
 mod apply;
+mod backup;
 mod cache;
 mod decode;
 mod dir;
@@ -58,6 +59,7 @@ use staso_store::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::apply::Incoming;
+pub use crate::backup::{Copied, backup, restore};
 use crate::dir::DataDir;
 use crate::gauges::Bounds;
 use crate::hot::span_bytes;

@@ -6,6 +6,7 @@
 //! again: the next file begins with the number at which it stopped being good, and what the older
 //! file may have from there on is void.
 
+pub(crate) mod extract;
 mod frame;
 pub(crate) mod inspect;
 pub(crate) mod record;
