@@ -1,9 +1,7 @@
 //! `staso backup` and `staso restore`: a copy of all data, also while the server runs, and its way back.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -12,10 +10,8 @@ use staso_server::{Copied, Damage, StoreError};
 
 use crate::output;
 use crate::output::WithHint as _;
+use crate::progress::Progress;
 use crate::settings::Place;
-
-/// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(200);
 
 /// What `backup` can be told.
 #[derive(Debug, Args)]
@@ -122,18 +118,10 @@ fn is_sound(dir: &Path) -> anyhow::Result<bool> {
 fn with_progress(
     copy: impl FnOnce(&mut dyn FnMut(Copied)) -> Result<Copied, StoreError>,
 ) -> anyhow::Result<Copied> {
-    let is_shown = io::stderr().is_terminal();
-    let mut shown_at = Instant::now();
-    let result = copy(&mut |now: Copied| {
-        if is_shown && shown_at.elapsed() >= SHOW_EVERY {
-            shown_at = Instant::now();
-            let (done, all) = (megabytes(now.bytes), megabytes(now.of_bytes));
-            // Where standard error is closed there is nobody to show it to.
-            let _ = write!(io::stderr(), "\r{done:.0} of {all:.0} MB ");
-        }
+    let mut progress = Progress::begin();
+    let copied = copy(&mut |now: Copied| {
+        let (done, all) = (megabytes(now.bytes), megabytes(now.of_bytes));
+        progress.show(|| format!("{done:.0} of {all:.0} MB"));
     });
-    if is_shown {
-        let _ = write!(io::stderr(), "\r");
-    }
-    Ok(result?)
+    Ok(copied?)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use serde::de::DeserializeOwned;
 use staso_journal::{Home, ServerInfo};
 use staso_server::view::refusal::ErrorBody;
@@ -21,6 +21,21 @@ pub(crate) struct Client {
     agent: ureq::Agent,
     url: String,
     token: Option<String>,
+}
+
+/// An answer whose body has not been read yet.
+pub(crate) struct Streamed {
+    /// Where the next page begins.
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) body: ureq::BodyReader<'static>,
+}
+
+/// What became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Taken,
+    /// To be sent again after this while.
+    Later(Duration),
 }
 
 impl Client {
@@ -62,21 +77,77 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("X-API-Key", token);
         }
-        let mut response = request
-            .call()
-            .with_context(|| format!("no answer from {}", self.url))
-            .hint("`staso doctor` looks for the reason")?;
+        let mut response = self.answer(request.call())?;
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
-        if response.status().is_success() {
-            return serde_json::from_slice(&body)
-                .with_context(|| {
-                    format!("{} answered something else than a Staso server", self.url)
-                })
-                .hint("is the address right, and the server of this version?");
+        if !response.status().is_success() {
+            return Err(self.refusal(response.status(), &body));
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{} answered something else than a Staso server", self.url))
+            .hint("is the address right, and the server of this version?")
+    }
+
+    /// The answer to a GET as it comes. What is cut off is an error to the reader, never an end.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> anyhow::Result<Streamed> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("X-API-Key", token);
+        }
+        let request = request.config().timeout_global(None).timeout_recv_response(Some(TIMEOUT));
+        let mut response = self.answer(request.build().call())?;
+        if !response.status().is_success() {
+            let body = response.body_mut().read_to_vec()?;
+            return Err(self.refusal(response.status(), &body));
+        }
+        let next = response.headers().get("staso-next-cursor");
+        let next_cursor = next.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Streamed { next_cursor, body: response.into_body().into_reader() })
+    }
+
+    /// Sends one body to ingest. That it is refused for good is an error.
+    pub(crate) fn ingest(&self, key: &str, body: &[u8]) -> anyhow::Result<Sent> {
+        let mut request = self
+            .agent
+            .post(format!("{}/v1/traces/ingest", self.url))
+            .header("Idempotency-Key", key)
+            .header("Content-Type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("X-API-Key", token);
+        }
+        let mut response = self.answer(request.send(body))?;
+        let body = response.body_mut().read_to_vec()?;
+        match response.status().as_u16() {
+            200 => Ok(Sent::Taken),
+            429 | 503 => {
+                let seconds = response.headers().get("retry-after");
+                let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+                Ok(Sent::Later(Duration::from_secs(seconds.unwrap_or(1))))
+            }
+            _ => Err(self.refusal(response.status(), &body)),
+        }
+    }
+
+    fn answer(
+        &self,
+        result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
+        result
+            .with_context(|| format!("no answer from {}", self.url))
+            .hint("`staso doctor` looks for the reason")
+    }
+
+    fn refusal(&self, status: ureq::http::StatusCode, body: &[u8]) -> anyhow::Error {
+        let refused: anyhow::Result<()> = match serde_json::from_slice::<ErrorBody>(body) {
             Ok(refusal) => Err(anyhow!(refusal.error.message)).hint(refusal.error.hint),
-            Err(_) => bail!("{} answered {}", self.url, response.status()),
-        }
+            Err(_) => Err(anyhow!("{} answered {status}", self.url)),
+        };
+        refused.err().unwrap_or_else(|| anyhow!("{status}"))
     }
 }

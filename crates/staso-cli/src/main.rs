@@ -1,4 +1,4 @@
-//! The one binary `staso`: serve, show, doctor, backup, restore, config, openapi.
+//! The one binary `staso`: serve, show, doctor, export, import, backup, restore, config, openapi.
 //!
 //! Each subcommand is a module with a function `run`. The environment is read in `environment`
 //! and nowhere else; errors are printed here, with the next step where there is one.
@@ -8,7 +8,10 @@ mod client;
 mod config;
 mod doctor;
 mod environment;
+mod export;
+mod import;
 mod output;
+mod progress;
 mod serve;
 mod settings;
 mod show;
@@ -41,6 +44,10 @@ enum Command {
     Show(show::ShowArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Write traces to a file, a line each
+    Export(export::ExportArgs),
+    /// Store the traces of such a file
+    Import(import::ImportArgs),
     /// Copy all data to a new directory, also while the server runs
     Backup(backup::BackupArgs),
     /// Make a data directory from a backup
@@ -86,6 +93,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&place, args).map(|()| ExitCode::SUCCESS),
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
+        Command::Export(args) => export::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Backup(args) => backup::back_up(&place, &args),
         Command::Restore(args) => backup::restore(&place, &args),
         Command::Config(ConfigCommand::Show(args)) => {

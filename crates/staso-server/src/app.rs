@@ -24,8 +24,8 @@ use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::{
-    agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, operations,
-    queries, setup,
+    agents, annotations, body, conversations, dashboard, export, ingest, metrics, openapi,
+    operations, queries, setup,
 };
 
 /// What this server understands beyond the contract of existing clients; they wait for this
@@ -63,6 +63,8 @@ pub(crate) struct App {
     pub(crate) inflight_kib: Arc<Semaphore>,
     /// Live listeners at one time.
     pub(crate) live_permits: Arc<Semaphore>,
+    /// Exports at one time.
+    pub(crate) export_permits: Arc<Semaphore>,
     /// How many permits each of the above has.
     pub(crate) bounds: Bounds,
     pub(crate) started_ns: i64,
@@ -74,6 +76,7 @@ pub(crate) struct Bounds {
     pub(crate) decoders: usize,
     pub(crate) inflight_kib: usize,
     pub(crate) live_listeners: usize,
+    pub(crate) exports: usize,
 }
 
 /// The whole server as one function from request to response.
@@ -114,6 +117,7 @@ fn reads() -> Router<Arc<App>> {
         .route("/v1/setup/validate", get(setup::validate))
         .route("/api/health", get(queries::health))
         .route("/api/ready", get(operations::ready))
+        .route("/api/export", get(export::export))
         .route("/metrics", get(operations::metrics))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/workspaces", get(queries::workspaces))

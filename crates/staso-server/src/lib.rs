@@ -15,6 +15,7 @@ mod conversations;
 mod counters;
 mod dashboard;
 mod error;
+mod export;
 mod homeless;
 mod ingest;
 mod interruptions;

@@ -8,7 +8,8 @@ use utoipa::OpenApi;
 
 use crate::view::{annotation, change, skeleton, span, trace};
 use crate::{
-    agents, annotations, conversations, ingest, live, metrics, operations, params, queries, setup,
+    agents, annotations, conversations, export, ingest, live, metrics, operations, params, queries,
+    setup,
 };
 
 #[derive(OpenApi)]
@@ -36,6 +37,7 @@ use crate::{
         conversations::list,
         conversations::one,
         live::stream::live,
+        export::export,
         operations::ready,
         operations::metrics,
     ),
@@ -46,6 +48,7 @@ use crate::{
         annotation::Annotation,
         change::LiveChange,
         params::SortParam,
+        export::ExportFormat,
         agents::AgentSortParam,
     )),
     tags(

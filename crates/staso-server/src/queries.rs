@@ -45,7 +45,7 @@ pub(crate) async fn traces(
     }))
 }
 
-fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
+pub(crate) fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
     let cursor = params.cursor.filter(|text| !text.is_empty());
     let after: Option<Cursor> = cursor.map(|text| text.parse()).transpose().map_err(
         |error: staso_store::query::CursorError| {

@@ -27,6 +27,9 @@ use crate::live::{self, Hub};
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
 const MAX_LIVE_LISTENERS: usize = 128;
 
+/// Exports at one time; each may hold a trace in memory.
+const MAX_EXPORTS: usize = 4;
+
 /// How long a server on the same machine may take to accept a connection.
 const OTHER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -272,6 +275,7 @@ fn new_app(
         decoders: cores,
         inflight_kib: config.limits.max_inflight_bytes / 1024,
         live_listeners: MAX_LIVE_LISTENERS,
+        exports: MAX_EXPORTS,
     };
     App {
         store,
@@ -291,6 +295,7 @@ fn new_app(
         decode_permits: Arc::new(Semaphore::new(bounds.decoders)),
         inflight_kib: Arc::new(Semaphore::new(bounds.inflight_kib)),
         live_permits: Arc::new(Semaphore::new(bounds.live_listeners)),
+        export_permits: Arc::new(Semaphore::new(bounds.exports)),
         bounds,
         started_ns,
     }

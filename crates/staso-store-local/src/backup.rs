@@ -53,9 +53,10 @@ pub fn backup(
     target: &Path,
     progress: &mut dyn FnMut(Copied),
 ) -> Result<Copied, StoreError> {
+    let lock = lock(dir)?;
     let draft = begin(target)?;
     let mut copy = Copy { from: dir, to: &draft, done: Copied::default(), progress };
-    let copied = match lock(dir)? {
+    let copied = match lock {
         Some(_lock) => copy.everything(),
         None => copy.of_a_running_server(),
     };
@@ -71,14 +72,14 @@ pub fn restore(
     target: &Path,
     progress: &mut dyn FnMut(Copied),
 ) -> Result<Copied, StoreError> {
+    let Some(_lock) = lock(backup)? else {
+        return Err(engine(format!("{} is in use by a server", backup.display())));
+    };
     // An empty directory stands in the way of the name only.
     let _ = fs::remove_dir(target);
     let draft = begin(target)?;
     let mut copy = Copy { from: backup, to: &draft, done: Copied::default(), progress };
-    let copied = match lock(backup)? {
-        Some(_lock) => copy.everything(),
-        None => Err(engine(format!("{} is in use by a server", backup.display()))),
-    };
+    let copied = copy.everything();
     finish(copied.map(|()| copy.done), &draft, target)
 }
 
@@ -220,19 +221,19 @@ impl Copy<'_> {
     /// the last time, what is gone although nothing newer has taken its place is counted as missing.
     fn one_state(&mut self, is_last: bool) -> Result<bool, StoreError> {
         let state = self.catalog()?;
-        let known = self.segments(&state)?;
+        let gone = self.segments(&state)?;
         let records = state.numbers.flushed + 1..=state.numbers.applied;
         let log = self.to.join("wal").join("0000000001.wal");
         remove_if_there(&log)?;
         let extracted = extract(&self.from.join("wal"), &records, &log)?;
         let there_are = state.numbers.applied.saturating_sub(state.numbers.flushed);
         let missing = there_are.saturating_sub(extracted.records);
-        let is_whole = known == 0 && missing == 0;
-        if !is_whole && !(is_last || self.is_unchanged(&state)?) {
+        let is_whole = gone == 0 && missing == 0;
+        if !(is_whole || is_last || self.is_unchanged(&state)?) {
             return Ok(false);
         }
         self.remove_others(&state)?;
-        self.done.missing_segments = known;
+        self.done.missing_segments = gone;
         self.done.missing_records = missing;
         self.done.files += 1;
         self.done.bytes += extracted.bytes;

@@ -21,6 +21,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Traces with everything in them, the newest first, a line each.
+         * @description Every line is an element of `traces` as `POST /v1/traces/ingest` takes it; a large trace is several.
+         *     With `limit`, the header `Staso-Next-Cursor` says where to continue; without, everything that matches
+         *     comes in one answer. An answer that was cut off ends without the end of its transfer encoding.
+         */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/facets": {
         parameters: {
             query?: never;
@@ -480,6 +502,11 @@ export interface components {
             /** @description Unix nanoseconds. */
             time_ns: components["schemas"]["Int64"];
         };
+        /**
+         * @description How an export is written.
+         * @enum {string}
+         */
+        ExportFormat: "jsonl";
         /** @description The values of one field and how often they occur. */
         FacetList: {
             /** @description The most frequent first. */
@@ -1207,6 +1234,62 @@ export interface operations {
             };
             /** @description a parameter makes no sense */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only traces of this environment. */
+                environment?: string;
+                /** @description Only traces that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only traces that began before this time. */
+                to?: string;
+                /** @description Only traces that match, such as `status:error agent:billing`. */
+                filter?: string;
+                /** @description At most this many traces, 1 to 1000; all of them where it is missing. */
+                limit?: number;
+                /** @description The `Staso-Next-Cursor` of the answer before. */
+                cursor?: string;
+                /** @description `jsonl`, which is also meant where it is missing. */
+                format?: components["schemas"]["ExportFormat"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description where to continue */
+                    "Staso-Next-Cursor"?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description too many exports at one time */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -66,6 +66,7 @@ fn a_damaged_backup_is_restored_and_says_so() {
     assert!(!output.status.success() && told.contains("damaged: "), "{told}");
     assert!(other.join("data/VERSION").exists());
 
-    let nothing = run(&home, &["restore", "/nowhere/at/all", "--data-dir", "/tmp/never-made"]);
+    let nothing = run(&dir.path().join("third"), &["restore", "/nowhere/at/all"]);
     assert!(text(&nothing.stderr).contains("no data directory"), "{}", text(&nothing.stderr));
+    assert!(!dir.path().join("third").exists());
 }

@@ -4,5 +4,6 @@
 mod backup;
 mod commands;
 mod crash;
+mod exchange;
 mod program;
 mod show;

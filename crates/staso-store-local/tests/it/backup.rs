@@ -137,6 +137,7 @@ fn nothing_is_written_over_and_nothing_half_copied_is_left() {
     let target = place.path().join("copy");
 
     assert!(refused(dir.path(), &target).contains("no data directory"));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     drop(open(dir.path()));
     fs::create_dir(&target).unwrap();
     fs::write(target.join("mine"), "kept").unwrap();
