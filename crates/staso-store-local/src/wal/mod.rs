@@ -37,6 +37,8 @@ pub(crate) struct Wal {
     /// The number of the next record.
     next: u64,
     next_file: u64,
+    /// The greatest number that was ever given, as far as the catalog knew at opening.
+    known: u64,
     /// Bytes of records since a flush last began, those found at opening included.
     logged: u64,
     compressor: Compressor<'static>,
@@ -78,6 +80,7 @@ impl Wal {
             sealed: Vec::new(),
             next: 1,
             next_file: 1,
+            known: 0,
             logged: 0,
             compressor,
             buffer: Vec::new(),

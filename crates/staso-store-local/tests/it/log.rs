@@ -110,6 +110,47 @@ async fn damage_in_the_middle_of_the_log_is_passed_over() {
     assert!(kept.contains(&damaged), "{kept:?}");
 }
 
+/// The last record cannot be read, and the catalog says that one stood there: that is no torn write.
+#[tokio::test]
+async fn a_file_whose_last_record_is_damaged_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(1, 1)])).await.unwrap();
+    drop(store);
+    let log = files(&dir.path().join("wal")).pop().unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(2, 1)])).await.unwrap();
+    store.flush().await.unwrap();
+    drop(store);
+    assert_eq!(files(&dir.path().join("wal")), [log.with_extension("wal.damaged")]);
+}
+
+/// A file that is set aside does not take the place of one that was before.
+#[tokio::test]
+async fn every_damaged_file_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("wal");
+    for n in 0..3 {
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        for trace in 1..=2 {
+            store.append(batch(vec![span(10 * n + trace, 1)])).await.unwrap();
+        }
+        drop(store);
+        let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wal");
+        let file = files(&log).into_iter().rfind(is_log).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[70] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        store.flush().await.unwrap();
+    }
+    assert_eq!(files(&log).len(), 3);
+}
+
 /// What is flushed leaves the log, and only that.
 #[tokio::test]
 async fn the_log_is_trimmed_when_its_spans_are_in_segments() {
