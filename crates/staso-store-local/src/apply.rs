@@ -71,6 +71,9 @@ pub(crate) struct Transaction<'a> {
     last_sequence: u64,
     /// What the log will say of the batch that is being applied.
     record: BatchRecord,
+    /// Whether a batch of the log is applied: it has the spans that its signs closed, and which these
+    /// were must not be found again from lives that a catalog made anew does not know.
+    is_replay: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -85,6 +88,7 @@ impl<'a> Transaction<'a> {
             new_traces: HashMap::new(),
             last_sequence,
             record: BatchRecord::default(),
+            is_replay: false,
         }
     }
 
@@ -124,7 +128,10 @@ impl<'a> Transaction<'a> {
 
     /// Applies what the log says of a batch. Batches of the log were new once and are new again.
     pub(crate) fn replay(&mut self, batch: &Incoming, sequence: u64) -> Result<(), StoreError> {
-        self.apply(batch)?;
+        self.is_replay = true;
+        let applied = self.apply(batch);
+        self.is_replay = false;
+        applied?;
         self.last_sequence = self.last_sequence.max(sequence);
         Ok(())
     }

@@ -161,7 +161,7 @@ impl Writer {
             replay.take(record)
         })?;
         let kept = replay.finish()?;
-        adopt::finish(&conn, &kept.hot, log_begins)?;
+        adopt::finish(&conn, &kept.hot, log_begins, wal.last())?;
         let hot = RwLock::new(Arc::new(kept.hot.clone()));
         let mut writer = Self {
             shared: Arc::new(Shared {

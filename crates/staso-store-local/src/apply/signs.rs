@@ -30,7 +30,9 @@ impl Transaction<'_> {
                 for sign in &batch.processes {
                     self.take_sign(ws, sign, batch.received_ns)?;
                     let life = self.life(ws, &sign.process_id)?.unwrap_or_default();
-                    if let Some(ended_ns) = life.ended_ns(sign.sign) {
+                    if let Some(ended_ns) = life.ended_ns(sign.sign)
+                        && !self.is_replay
+                    {
                         self.close(ws, sign.process_id, ended_ns, touched)?;
                     }
                 }
@@ -106,7 +108,8 @@ impl Transaction<'_> {
 
     /// A span that is reported open after its process said goodbye, closed.
     pub(super) fn closed_if_gone(&mut self, span: &Span) -> Result<Option<Span>, StoreError> {
-        let Some(process_id) = span.process_id.filter(|_| is_held_open(span)) else {
+        let Some(process_id) = span.process_id.filter(|_| is_held_open(span) && !self.is_replay)
+        else {
             return Ok(None);
         };
         let ws = self.workspace(&span.workspace)?;
