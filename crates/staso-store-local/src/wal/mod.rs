@@ -97,9 +97,9 @@ impl Wal {
         self.logged
     }
 
-    /// A flush began that deals with everything so far.
-    pub(crate) fn forget_logged(&mut self) {
-        self.logged = 0;
+    /// So many of these bytes need no flush: one deals with them, or wrote them itself.
+    pub(crate) fn forget_logged(&mut self, bytes: u64) {
+        self.logged = self.logged.saturating_sub(bytes);
     }
 
     /// Where the log stands now.
