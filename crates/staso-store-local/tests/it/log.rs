@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use staso_store::Store;
+use staso_store::{Batch, ProcessLife, Sign, Store};
 use staso_store_local::{LocalStore, Options};
 
-use super::{batch, span};
+use super::{PROCESS, batch, held, signs, span};
 
 /// A directory as power loss could leave it: the log as it is, the catalog as it was when the
 /// directory was new.
@@ -60,6 +60,33 @@ async fn a_catalog_that_lags_is_brought_up_from_the_log() {
     for _ in 0..2 {
         assert_eq!(present(dir.path(), 9).await, (1..=9).collect::<Vec<_>>());
     }
+}
+
+/// A span that lost is not in the log; that its process lived, and where it said goodbye, is.
+#[tokio::test]
+async fn a_catalog_that_lags_hears_all_signs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
+    let before = fs::read(dir.path().join("catalog.db")).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let other = |client: u64, received_ns: i64| {
+        let mut span = held(1, 1);
+        span.workspace = "other".to_owned();
+        (span.version.client, span.version.received_ns) = (client, received_ns);
+        span
+    };
+    store.append(batch(vec![other(2, 10)])).await.unwrap();
+    store.append(batch(vec![other(1, 20)])).await.unwrap();
+    let goodbye = signs(&[Sign::Goodbye(30)], 30);
+    let mut ended = other(0, 30);
+    ended.process_id = None;
+    store.append(Batch { spans: vec![ended], ..goodbye }).await.unwrap();
+    let told = store.lives("other", &[PROCESS]).await.unwrap();
+    assert_eq!(told[0].1, ProcessLife { alive_ns: Some(20), goodbye_ns: Some(30) });
+    drop(store);
+    fs::write(dir.path().join("catalog.db"), before).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(store.lives("other", &[PROCESS]).await.unwrap(), told);
 }
 
 /// Whole records before the tear are there; what is appended afterwards is found behind it.
