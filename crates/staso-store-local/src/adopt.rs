@@ -34,13 +34,18 @@ pub(crate) fn is_behind(conn: &Connection, log_begins: Option<u64>) -> Result<bo
     Ok(has_gap && !has_older_table(conn)?)
 }
 
-/// Takes in every segment that the catalog does not name.
+/// Takes in every segment that the catalog does not name. Also where there is none, a log that begins
+/// after what is flushed carries over spans that the catalog may not have counted.
 pub(crate) fn adopt(
     conn: &Connection,
     files: &Files,
     segments: &Arc<Segments>,
+    has_log: bool,
 ) -> Result<(), StoreError> {
     let unnamed = unnamed(conn, segments.root())?;
+    if has_log {
+        run(conn, "INSERT OR REPLACE INTO meta VALUES ('recount', 0)", [])?;
+    }
     if unnamed.is_empty() {
         return Ok(());
     }

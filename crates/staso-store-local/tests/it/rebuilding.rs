@@ -152,6 +152,35 @@ async fn a_damaged_header_of_the_log_costs_no_span() {
     assert_two_traces(dir.path()).await;
 }
 
+/// No segment is missing in a catalog of before, but the log no longer has the batch of a span that it
+/// carries over.
+#[tokio::test]
+async fn what_was_carried_over_since_the_catalog_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let mut early = held(1, 1);
+    early.version.stage = staso_model::Stage::Ended;
+    store.append(batch(vec![early])).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    let before = fs::read(dir.path().join("catalog.db")).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![held(1, 2), held(2, 1)])).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    fs::write(dir.path().join("catalog.db"), before).unwrap();
+    for _ in 0..2 {
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!(store.stats().await.unwrap().spans, 3);
+        for (n, spans) in [(1, 2), (2, 1)] {
+            let trace = store.trace("default", &span(n, 1).trace_id, true, 0).await.unwrap();
+            let trace = trace.unwrap();
+            assert_eq!((trace.spans.len(), trace.row.span_count), (spans, spans as u64));
+        }
+        store.close().await.unwrap();
+    }
+}
+
 /// The log says which spans were closed, and that none was: the process had been heard of since, which
 /// only the lost catalog knew.
 #[tokio::test]
