@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use staso_model::{Annotation, ProcessId, Span, TraceId};
 use staso_store::matching::duration_ns;
 use staso_store::rollup::SpanSummary;
-use staso_store::{Appended, Batch, ReceiptKey, StoreError};
+use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, StoreError};
 
 use crate::cache::{Cache, CachedTrace, Place, TraceRef};
 use crate::disk::Encoder;
@@ -71,6 +71,9 @@ pub(crate) struct Transaction<'a> {
     last_sequence: u64,
     /// What the log will say of the batch that is being applied.
     record: BatchRecord,
+    /// Whether a batch of the log is applied: it has the spans that its signs closed, and which these
+    /// were must not be found again from lives that a catalog made anew does not know.
+    is_replay: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -85,6 +88,7 @@ impl<'a> Transaction<'a> {
             new_traces: HashMap::new(),
             last_sequence,
             record: BatchRecord::default(),
+            is_replay: false,
         }
     }
 
@@ -123,8 +127,20 @@ impl<'a> Transaction<'a> {
     }
 
     /// Applies what the log says of a batch. Batches of the log were new once and are new again.
-    pub(crate) fn replay(&mut self, batch: &Incoming, sequence: u64) -> Result<(), StoreError> {
-        self.apply(batch)?;
+    pub(crate) fn replay(
+        &mut self,
+        batch: &Incoming,
+        sequence: u64,
+        heard: &[(String, ProcessSign)],
+    ) -> Result<(), StoreError> {
+        self.is_replay = true;
+        let applied = self.apply(batch);
+        self.is_replay = false;
+        applied?;
+        for (workspace, sign) in heard {
+            let ws = self.workspace(workspace)?;
+            self.take_sign(ws, sign, batch.batch.received_ns)?;
+        }
         self.last_sequence = self.last_sequence.max(sequence);
         Ok(())
     }

@@ -266,11 +266,13 @@ impl Store for LocalStore {
     async fn traces(&self, query: &TraceQuery) -> Result<TracePage, StoreError> {
         check_page(query)?;
         Matcher::new(&query.filter)?;
-        let query = query.clone();
+        let (query, now_ns) = (query.clone(), query.now_ns);
         let workspace = query.workspace.clone();
-        let page =
-            self.read(&workspace, query.now_ns, move |reader| list::page(reader, &query).map(Some));
-        Ok(page.await?.unwrap_or(TracePage { rows: Vec::new(), next: None }))
+        let (watch, stop) = numbers::watch();
+        let read = move |reader: &Reader<'_>| list::page(reader, &query, &stop).map(Some);
+        let found = self.read(&workspace, now_ns, read).await?;
+        drop(watch);
+        Ok(found.unwrap_or(TracePage { rows: Vec::new(), next: None }))
     }
 
     async fn trace_row(
@@ -320,8 +322,12 @@ impl Store for LocalStore {
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {
         Matcher::new(&query.traces.filter)?;
         let query = query.clone();
-        let workspace = query.traces.workspace.clone();
-        self.read(&workspace, query.traces.now_ns, move |reader| list::facet(reader, &query)).await
+        let (workspace, now_ns) = (query.traces.workspace.clone(), query.traces.now_ns);
+        let (watch, stop) = numbers::watch();
+        let read = move |reader: &Reader<'_>| list::facet(reader, &query, &stop);
+        let found = self.read(&workspace, now_ns, read).await?;
+        drop(watch);
+        Ok(found)
     }
 
     async fn metrics(&self, query: &MetricsQuery) -> Result<Series, StoreError> {

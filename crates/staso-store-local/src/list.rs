@@ -18,14 +18,19 @@ use staso_store::query::{
 use staso_store::row::{TracePage, TraceRow};
 
 use crate::error::from_sqlite;
+use crate::numbers::Stop;
 use crate::read::Reader;
 
 /// One page of a list.
-pub(crate) fn page(reader: &Reader<'_>, query: &TraceQuery) -> Result<TracePage, StoreError> {
+pub(crate) fn page(
+    reader: &Reader<'_>,
+    query: &TraceQuery,
+    stop: &Stop,
+) -> Result<TracePage, StoreError> {
     let mut rows = Vec::new();
     let mut has_more = false;
     for phase in phases(query) {
-        each_match(reader, query, &phase, &mut |row| {
+        each_match(reader, query, &phase, stop, &mut |row| {
             has_more = rows.len() == query.limit;
             if !has_more {
                 rows.push(row);
@@ -45,10 +50,11 @@ pub(crate) fn page(reader: &Reader<'_>, query: &TraceQuery) -> Result<TracePage,
 pub(crate) fn each(
     reader: &Reader<'_>,
     query: &TraceQuery,
+    stop: &Stop,
     found: &mut dyn FnMut(TraceRow) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for phase in phases(query) {
-        each_match(reader, query, &phase, &mut |row| found(row).map(|()| true))?;
+        each_match(reader, query, &phase, stop, &mut |row| found(row).map(|()| true))?;
     }
     Ok(())
 }
@@ -57,10 +63,11 @@ pub(crate) fn each(
 pub(crate) fn facet(
     reader: &Reader<'_>,
     query: &FacetQuery,
+    stop: &Stop,
 ) -> Result<Vec<FacetValue>, StoreError> {
     let mut counts = BTreeMap::<String, u64>::new();
     let everything = TraceQuery { sort: Sort::Start, after: None, ..query.traces.clone() };
-    each(reader, &everything, &mut |row| {
+    each(reader, &everything, stop, &mut |row| {
         for value in matching::facet_values(&row, query.field) {
             *counts.entry(value).or_default() += 1;
         }
@@ -131,6 +138,7 @@ fn each_match(
     reader: &Reader<'_>,
     query: &TraceQuery,
     phase: &Phase,
+    stop: &Stop,
     found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
@@ -148,6 +156,8 @@ fn each_match(
     let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
     let mut rows = statement.query(params_from_iter(params)).map_err(from_sqlite)?;
     while let Some(row) = rows.next().map_err(from_sqlite)? {
+        // A filter may read all spans of a row that does not match.
+        stop.check()?;
         let (trace_id, record) = columns(row).map_err(from_sqlite)?;
         let Some(row) = reader.stored_row(trace_id, record)? else { continue };
         let mut spans = LazySpans::new(reader, &matcher, trace_id);

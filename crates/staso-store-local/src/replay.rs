@@ -1,7 +1,7 @@
 //! What the log says, brought into the catalog when the directory is opened.
 
 use rusqlite::Connection;
-use staso_store::{Batch, StoreError};
+use staso_store::{Batch, ProcessSign, StoreError};
 
 use staso_model::Span;
 
@@ -31,7 +31,7 @@ pub(crate) struct Replay<'a> {
 
 /// What a record does.
 enum Effect {
-    Batch(Box<Batch>, u64),
+    Batch(Box<Batch>, u64, Vec<(String, ProcessSign)>),
     /// Spans that the catalog has counted, for the hot set.
     Keep(Vec<Span>),
     Delete(DeletedRecord),
@@ -73,8 +73,8 @@ impl<'a> Replay<'a> {
         let mut transaction = Transaction::new(self.conn, &mut self.kept);
         for effect in pending {
             match effect {
-                Effect::Batch(batch, sequence) => {
-                    transaction.replay(&Incoming::of(*batch), sequence)?;
+                Effect::Batch(batch, sequence, heard) => {
+                    transaction.replay(&Incoming::of(*batch), sequence, &heard)?;
                 }
                 Effect::Keep(spans) if self.is_rebuilt => transaction.take_again(spans)?,
                 Effect::Keep(spans) => transaction.keep(spans)?,
@@ -99,12 +99,12 @@ fn effect(record: &Replayed, is_applied: bool) -> Option<Effect> {
     Some(match record.kind {
         Kind::Batch => {
             let record: BatchRecord = decode(&record.body)?;
-            let sequence = record.sequence;
+            let (sequence, heard) = (record.sequence, record.heard());
             let batch = record.into_batch()?;
             if is_applied {
                 Effect::Keep(batch.spans)
             } else {
-                Effect::Batch(Box::new(batch), sequence)
+                Effect::Batch(Box::new(batch), sequence, heard)
             }
         }
         Kind::DeleteAnnotation if is_applied => Effect::Keep(Vec::new()),

@@ -104,6 +104,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.pragma_update(None, "synchronous", "NORMAL")?;
         // Done by the writer between commits, so that no reader waits for it.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // Once copied, the log is cut back: its length is what says that it is to be copied.
+        conn.pragma_update(None, "journal_size_limit", CHECKPOINT_BYTES.cast_signed() / 2)?;
         conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;

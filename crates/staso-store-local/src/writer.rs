@@ -136,7 +136,7 @@ impl Writer {
         let is_behind = adopt::is_behind(&conn, log_begins)?;
         flush::remove_orphans(&conn, &files, segments.root(), is_behind)?;
         if is_behind {
-            adopt::adopt(&conn, &files, &segments)?;
+            adopt::adopt(&conn, &files, &segments, log_begins.is_some())?;
         }
         migrate(dir, &conn, &files, &segments, options.hot_bytes.max(1))?;
         let number = |sql: &str| -> Result<i64, StoreError> {
@@ -161,7 +161,7 @@ impl Writer {
             replay.take(record)
         })?;
         let kept = replay.finish()?;
-        adopt::finish(&conn, &kept.hot, log_begins)?;
+        adopt::finish(&conn, &kept.hot, log_begins, wal.last())?;
         let hot = RwLock::new(Arc::new(kept.hot.clone()));
         let mut writer = Self {
             shared: Arc::new(Shared {

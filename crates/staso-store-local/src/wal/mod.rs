@@ -38,6 +38,8 @@ pub(crate) struct Wal {
     /// The number of the next record.
     next: u64,
     next_file: u64,
+    /// The greatest number that was ever given, as far as the catalog knew at opening.
+    known: u64,
     /// Bytes of records since a flush last began, those found at opening included.
     logged: u64,
     compressor: Compressor<'static>,
@@ -79,6 +81,7 @@ impl Wal {
             sealed: Vec::new(),
             next: 1,
             next_file: 1,
+            known: 0,
             logged: 0,
             compressor,
             buffer: Vec::new(),
@@ -95,9 +98,9 @@ impl Wal {
         self.logged
     }
 
-    /// A flush began that deals with everything so far.
-    pub(crate) fn forget_logged(&mut self) {
-        self.logged = 0;
+    /// So many of these bytes need no flush: one deals with them, or wrote them itself.
+    pub(crate) fn forget_logged(&mut self, bytes: u64) {
+        self.logged = self.logged.saturating_sub(bytes);
     }
 
     /// Where the log stands now.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use staso_model::Span;
 use staso_store::StoreError;
 
 use super::{STACK_BYTES, Writer};
@@ -26,8 +27,11 @@ const MAX_HOT: usize = 3;
 /// A flush under way.
 pub(super) struct Flushing {
     segments: Written,
-    /// Everything in the log up to here is being flushed or was carried over.
+    /// Everything in the log up to here is being flushed or is to be carried over.
     up_to: u64,
+    /// What is to be carried over, until that is done. It waits for the files: a flush that cannot write
+    /// them, tried again and again, must not fill the log.
+    staying: Vec<(i64, Arc<Span>)>,
 }
 
 /// How far its files are.
@@ -140,18 +144,32 @@ impl Writer {
         }
         self.wal.seal();
         let up_to = self.wal.last();
-        let going = going.into_iter().map(|(ws, span)| (ws, Arc::clone(span)));
-        let plan = Plan::new(going, self.next_segment);
+        let shared = |spans: Vec<(i64, &Arc<Span>)>| -> Vec<_> {
+            spans.into_iter().map(|(ws, span)| (ws, Arc::clone(span))).collect()
+        };
+        let (going, staying) = (shared(going), shared(staying));
+        let segments = self.write(Plan::new(going, self.next_segment))?;
+        self.flushing = Some(Flushing { segments, up_to, staying });
+        self.carried_bytes = 0;
+        self.wal.forget_logged(self.wal.logged());
+        Ok(())
+    }
+
+    /// Writes to the log again what is only in the part of it that goes. What has a newer version by now
+    /// has it in the part that stays.
+    fn carry_over(&mut self, staying: &mut Vec<(i64, Arc<Span>)>) -> Result<(), StoreError> {
+        staying.retain(|(ws, span)| {
+            let held = self.kept.hot.find(&(*ws, span.trace_id), &span.span_id);
+            held.is_some_and(|held| held.version == span.version)
+        });
         let logged = self.wal.logged();
         if !staying.is_empty() {
             let spans = staying.iter().map(|(_, span)| SpanRecord::of(span, None)).collect();
             self.wal.append(&[(Kind::Carried, encode(&CarriedRecord { spans })?)])?;
+            staying.clear();
+            self.carried_bytes = self.wal.logged() - logged;
+            self.wal.forget_logged(self.carried_bytes);
         }
-        let carried_bytes = self.wal.logged() - logged;
-        let segments = self.write(plan)?;
-        self.flushing = Some(Flushing { segments, up_to });
-        self.carried_bytes = carried_bytes;
-        self.wal.forget_logged();
         Ok(())
     }
 
@@ -179,15 +197,19 @@ impl Writer {
 
     /// Waits for the flush that is being written and makes it visible.
     fn end_flush(&mut self) -> Result<(), StoreError> {
-        let Some(Flushing { segments, up_to }) = self.flushing.take() else { return Ok(()) };
+        let Some(Flushing { segments, up_to, mut staying }) = self.flushing.take() else {
+            return Ok(());
+        };
         let panicked = |_| StoreError::Engine("a flush ended in a panic".to_owned());
         let segments = match segments {
             Written::Soon(thread) => thread.join().map_err(panicked)??,
             Written::Now(segments) => segments,
         };
-        if let Err(error) = self.make_visible(&segments, up_to) {
+        let visible =
+            self.carry_over(&mut staying).and_then(|()| self.make_visible(&segments, up_to));
+        if let Err(error) = visible {
             self.roll_back();
-            self.flushing = Some(Flushing { segments: Written::Now(segments), up_to });
+            self.flushing = Some(Flushing { segments: Written::Now(segments), up_to, staying });
             return Err(error);
         }
         self.wal.trim(up_to);
