@@ -12,6 +12,7 @@ use staso_store::StoreError;
 use super::{STACK_BYTES, Writer};
 use crate::error::from_sqlite;
 use crate::flush::{self, NewSegment, Plan};
+use crate::forget;
 use crate::schema::{CHECKPOINT_BYTES, set_meta};
 use crate::wal::Kind;
 use crate::wal::record::{CarriedRecord, SpanRecord, encode};
@@ -57,19 +58,22 @@ impl Writer {
                 Err(error) => self.flush_failed(error),
             }
         }
+        self.tend_compaction();
         self.checkpoint();
     }
 
     /// How long the writer may wait for a command before it looks after flushes; `None`: for ever.
     pub(super) fn patience(&self) -> Option<Duration> {
         let until = |since: Instant, wait: Duration| wait.saturating_sub(since.elapsed());
-        let patience = match (&self.flushing, &self.failed, self.waiting_since) {
-            (Some(Flushing { segments: Written::Soon(_), .. }), ..) => TENDING,
-            (_, Some((at, _)), _) => until(*at, RETRY),
-            (Some(_), None, _) => TENDING,
-            (None, None, Some(since)) => until(since, self.flush_after),
-            (None, None, None) => return None,
+        let compaction = self.compaction.patience(TENDING);
+        let flush = match (&self.flushing, &self.failed, self.waiting_since) {
+            (Some(Flushing { segments: Written::Soon(_), .. }), ..) => Some(TENDING),
+            (_, Some((at, _)), _) => Some(until(*at, RETRY)),
+            (Some(_), None, _) => Some(TENDING),
+            (None, None, Some(since)) => Some(until(since, self.flush_after)),
+            (None, None, None) => None,
         };
+        let patience = flush.into_iter().chain(compaction).min()?;
         Some(patience.max(TENDING))
     }
 
@@ -80,6 +84,7 @@ impl Writer {
         self.failed.is_some()
             || self.kept.hot.settled_bytes() >= self.hot_bytes
             || self.waiting_since.is_some_and(|since| since.elapsed() >= self.flush_after)
+            || (self.compaction.forgets_now() && self.must_forget_log())
             || (logged >= self.hot_bytes as u64 && logged >= self.carried_bytes)
     }
 
@@ -147,6 +152,12 @@ impl Writer {
             let spans = staying.iter().map(|(_, span)| SpanRecord::of(span, None)).collect();
             self.wal.append(&[(Kind::Carried, encode(&CarriedRecord { spans })?)])?;
         }
+        if self.kept.has_tombstones {
+            let tombstones = forget::tombstones(&self.conn)?;
+            if !tombstones.tombstones.is_empty() {
+                self.wal.append(&[(Kind::Tombstones, encode(&tombstones)?)])?;
+            }
+        }
         let carried_bytes = self.wal.logged() - logged;
         let segments = self.write(plan)?;
         self.flushing = Some(Flushing { segments, up_to });
@@ -191,13 +202,29 @@ impl Writer {
             return Err(error);
         }
         self.wal.trim(up_to);
+        self.compaction.look_again();
         Ok(())
     }
 
     /// One synced transaction: what the catalog then says need not stay in the log.
     fn make_visible(&mut self, segments: &[NewSegment], up_to: u64) -> Result<(), StoreError> {
+        self.synced(|writer| writer.try_make_visible(segments, up_to))
+    }
+
+    /// Whether the log has records of before a deletion that is not done.
+    fn must_forget_log(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE is_gone = 0
+                     AND last > (SELECT value FROM meta WHERE key = 'flushed'))";
+        self.conn.query_row(sql, [], |row| row.get(0)).unwrap_or(false)
+    }
+
+    /// A transaction whose commit is synced.
+    pub(super) fn synced(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.conn.pragma_update(None, "synchronous", "FULL").map_err(from_sqlite)?;
-        let result = self.try_make_visible(segments, up_to);
+        let result = work(self);
         if let Err(error) = self.conn.pragma_update(None, "synchronous", "NORMAL") {
             // More is synced than need be until the next flush, which harms nothing.
             tracing::warn!(%error, "the catalog goes on syncing every commit");
