@@ -26,6 +26,8 @@ use crate::segment::{self, Problem, Segment, row};
 const TIER_BYTES: u64 = 16 << 10;
 /// So many files of a tier are merged at least, and at most.
 const MERGED: std::ops::RangeInclusive<usize> = 4..=16;
+/// A file of which nearly a third is deleted is written anew from this size on; a smaller one waits for others.
+const WASTE_BYTES: u64 = 256 << 10;
 /// Rows that are merged at most: the commit that makes them visible holds up the writer.
 const MAX_ROWS: u64 = 32_768;
 /// Spans take about so many times the bytes that their file has, in memory.
@@ -112,7 +114,8 @@ pub(crate) fn choose(
     let mut known = known(conn)?;
     known.retain(|segment| !unfit.contains(&segment.segment));
     let is_forced = |segment: &Known| {
-        (bounds.forgets && segment.forgets) || segment.deleted * 10 >= segment.rows * 3
+        let is_worth_it = segment.bytes >= WASTE_BYTES && segment.deleted * 10 >= segment.rows * 3;
+        (bounds.forgets && segment.forgets) || is_worth_it || segment.deleted >= segment.rows
     };
     if let Some(forced) = known.iter().find(|segment| is_forced(segment)) {
         return task(conn, &[forced], bounds, true).map(Some);

@@ -234,14 +234,17 @@ impl Transaction<'_> {
     fn put_blank(&mut self, ws: i64, span: &Span, number: u64) -> Result<(), StoreError> {
         let trace = (ws, span.trace_id);
         let known = self.cached(&trace, &span.workspace)?.find(&span.span_id);
-        let Some((place, version)) = known.filter(|(_, version)| *version <= span.version) else {
-            return Ok(());
-        };
-        if let Place::Segment { segment, row } = place {
-            let sql = "INSERT OR IGNORE INTO deleted (segment, row) VALUES (?1, ?2)";
-            run(self.conn, sql, params![segment, row.cast_signed()])?;
-        } else {
-            self.kept.hot.remove(&trace, &span.span_id, &version);
+        match known {
+            Some((_, version)) if version > span.version => return Ok(()),
+            Some((Place::Segment { segment, row }, _)) => {
+                let sql = "INSERT OR IGNORE INTO deleted (segment, row) VALUES (?1, ?2)";
+                run(self.conn, sql, params![segment, row.cast_signed()])?;
+            }
+            Some((Place::Hot, version)) => {
+                self.kept.hot.remove(&trace, &span.span_id, &version);
+            }
+            // The catalog is made anew, and compaction has dropped what it was before.
+            None => *self.new_spans.entry(ws).or_default() += 1,
         }
         let parts = self.reader(ws, &span.workspace).parts(span.trace_id)?;
         self.mark(parts.iter().map(|part| part.segment), number)?;

@@ -89,6 +89,7 @@ pub struct Options {
     /// How long such spans wait at most.
     pub flush_after: Duration,
     /// How many bytes of spans a compaction holds in memory, about; segments grow to a few times less.
+    /// 0: none is compacted, and what is deleted is hidden but not gone.
     pub compact_bytes: usize,
     /// How long after a deletion its bytes are removed. Several deletions share the work.
     pub forget_after: Duration,

@@ -57,9 +57,9 @@ struct Retired {
 impl Compaction {
     pub(super) fn new(bytes: usize, forget_after: Duration, waits: bool) -> Self {
         Self {
-            bytes: bytes.max(1),
+            bytes,
             forget_after,
-            is_due: true,
+            is_due: bytes > 0,
             running: None,
             failed: None,
             unfit: HashSet::new(),
@@ -71,7 +71,7 @@ impl Compaction {
 
     /// Something may be to do.
     pub(super) fn look_again(&mut self) {
-        self.is_due = true;
+        self.is_due = self.bytes > 0;
     }
 
     /// A deletion left bytes behind.
@@ -111,7 +111,8 @@ impl Writer {
             self.end_compaction();
         }
         self.retire();
-        if self.compaction.running.is_none() && self.compaction.is_due && may_try {
+        let may_begin = may_try && self.compaction.bytes > 0;
+        if self.compaction.running.is_none() && self.compaction.is_due && may_begin {
             self.begin_compaction();
         }
         if self.compaction.forgets_now() && self.compaction.running.is_none() {
@@ -319,7 +320,7 @@ impl Writer {
         self.flush_all()?;
         let patience = std::mem::replace(&mut self.compaction.forget_after, Duration::ZERO);
         self.compaction.failed = None;
-        self.compaction.is_due = true;
+        self.compaction.look_again();
         while self.compaction.is_due && self.compaction.failed.is_none() {
             self.end_compaction();
             if self.compaction.failed.is_none() {

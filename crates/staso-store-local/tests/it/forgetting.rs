@@ -184,6 +184,19 @@ async fn forgetting_goes_on_after_reopening() {
     assert_eq!(found_in(dir.path()), Vec::<PathBuf>::new());
 }
 
+/// Every span of [`fill`]'s traces, by number, id and client version.
+async fn all_of(store: &LocalStore) -> Vec<(u64, u64, u64)> {
+    let mut found = Vec::new();
+    for n in 1..140 {
+        let trace = store.trace("default", &span(n, 1).trace_id, true, 0).await.unwrap();
+        let spans = trace.into_iter().flat_map(|trace| trace.spans);
+        let id = |span: &Span| u64::from_be_bytes(span.span_id.low());
+        found.extend(spans.map(|tree| (n, id(&tree.span), tree.span.version.client)));
+    }
+    found.sort_unstable();
+    found
+}
+
 /// Without its catalog the segments are taken in as they are, deleted rows too: the log says what is not to
 /// come back.
 #[tokio::test(flavor = "multi_thread")]
@@ -201,12 +214,14 @@ async fn a_catalog_made_anew_brings_nothing_back() {
             store.flush().await.unwrap();
         }
         let stats = store.stats().await.unwrap();
+        let before = all_of(&store).await;
         drop(store);
         for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
             // Those that are not there need not go.
             let _ = fs::remove_file(dir.path().join(name));
         }
         let store = LocalStore::open(dir.path(), &late).unwrap();
+        assert_eq!(all_of(&store).await, before, "{is_flushed}");
         let found = store.stats().await.unwrap();
         assert_eq!((found.spans, found.traces), (stats.spans, stats.traces), "{is_flushed}");
         for n in 1..=60 {
