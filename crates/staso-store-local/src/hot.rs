@@ -90,6 +90,17 @@ impl Hot {
         true
     }
 
+    /// Lets every span of a trace go.
+    pub(crate) fn remove_trace(&mut self, trace: &TraceRef) {
+        if self.trace(trace).is_none() {
+            return;
+        }
+        let gone = Arc::make_mut(&mut self.shards[shard(trace)]).remove(trace);
+        for span in gone.iter().flat_map(|spans| spans.values()) {
+            self.forget_bytes(span);
+        }
+    }
+
     fn forget_bytes(&mut self, span: &Span) {
         let bytes = span_bytes(span);
         self.bytes -= bytes;

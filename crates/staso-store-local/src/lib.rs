@@ -12,12 +12,14 @@ mod adopt;
 mod apply;
 mod backup;
 mod cache;
+mod compact;
 mod decode;
 mod dir;
 mod disk;
 mod error;
 mod files;
 mod flush;
+mod forget;
 mod gauges;
 mod hot;
 mod inspect;
@@ -33,6 +35,7 @@ mod segment;
 mod span_record;
 mod spans;
 mod tokens;
+mod victims;
 mod wal;
 mod writer;
 
@@ -54,7 +57,8 @@ use staso_store::metrics::{
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::{
-    Appended, Batch, Capabilities, Gauge, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
+    Appended, Batch, Capabilities, Deleted, Deletion, Gauge, Job, OpenProcess, ProcessLife, Store,
+    StoreError, StoreStats, Target,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -66,7 +70,10 @@ use crate::hot::span_bytes;
 pub use crate::inspect::{Damage, Inspection, inspect};
 use crate::pool::{Pool, Shared};
 use crate::read::Reader;
-use crate::writer::{Command, Started};
+use crate::writer::{Command, Started, Step};
+
+/// A deletion of many traces lets others write after so many.
+const DELETED_TOGETHER: usize = 32;
 
 /// Limits of a store. Each bounds something that would else grow.
 #[derive(Debug, Clone)]
@@ -85,6 +92,11 @@ pub struct Options {
     pub hot_bytes: usize,
     /// How long such spans wait at most.
     pub flush_after: Duration,
+    /// How many bytes of spans a compaction holds in memory, about; segments grow to a few times less.
+    /// 0: none is compacted, and what is deleted is hidden but not gone.
+    pub compact_bytes: usize,
+    /// How long after a deletion its bytes are removed. Several deletions share the work.
+    pub forget_after: Duration,
     /// Memory for the rollup inputs of busy traces, bytes.
     pub cache_bytes: usize,
     /// How many receipts are kept, whatever their age.
@@ -108,6 +120,8 @@ impl Default for Options {
             readers: 4,
             hot_bytes: 64 << 20,
             flush_after: Duration::from_secs(600),
+            compact_bytes: 64 << 20,
+            forget_after: Duration::from_secs(30),
             cache_bytes: 96 << 20,
             max_receipts: 1_000_000,
             max_bytes: None,
@@ -183,6 +197,15 @@ impl LocalStore {
         self.ask(|answer| Command::Flush { answer }).await?
     }
 
+    /// Flushes, and has segments compacted until nothing is left to do. What was deleted is gone then, unless
+    /// somebody reads meanwhile; [`Store::job`] says so.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::DiskFull`] or an engine error.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        self.ask(|answer| Command::Compact { answer }).await?
+    }
+
     /// Room in the queue for a batch, waited for no longer than the options say.
     async fn room(
         &self,
@@ -196,6 +219,16 @@ impl LocalStore {
             one.and_then(|one| bytes.map(|bytes| (one, bytes))).map_err(|_| StoreError::Closed)
         };
         tokio::time::timeout(self.queue_wait, both).await.map_err(|_| StoreError::Busy)?
+    }
+
+    async fn forget(
+        &self,
+        deletion: &Deletion,
+        job: u64,
+        traces: Vec<TraceId>,
+    ) -> Result<Deleted, StoreError> {
+        let step = Step { deletion: deletion.clone(), job, traces };
+        self.ask(|answer| Command::Forget { step: Box::new(step), answer }).await?
     }
 
     /// Sends the writer a command and waits for its answer.
@@ -393,6 +426,30 @@ impl Store for LocalStore {
     ) -> Result<Option<TraceId>, StoreError> {
         let (workspace, id) = (workspace.to_owned(), *id);
         self.ask(|answer| Command::Delete { workspace, id, answer }).await?
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError> {
+        let mut done = Deleted::default();
+        if let Target::User(_) = deletion.target {
+            // From here on nothing more comes in of this user: what is found then is all there is.
+            done = self.forget(deletion, 0, Vec::new()).await?;
+        }
+        let target = deletion.target.clone();
+        let find = move |reader: &Reader<'_>| victims::victims(reader, &target);
+        let found = self.read(&deletion.workspace, 0, find).await?;
+        for traces in found.chunks(DELETED_TOGETHER) {
+            let step = self.forget(deletion, done.job, traces.to_vec()).await?;
+            done.job = step.job;
+            done.touched.extend(step.touched);
+            done.traces += step.traces;
+            done.spans += step.spans;
+            done.blanked += step.blanked;
+        }
+        Ok(done)
+    }
+
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
+        self.pool.read(move |snapshot| forget::job(snapshot.conn, job)).await
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {

@@ -9,6 +9,7 @@ mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod conversations;
+pub mod deletion;
 mod error;
 pub mod matching;
 pub mod memory;
@@ -21,6 +22,7 @@ mod traits;
 pub mod tree;
 
 pub use batch::{Appended, Batch, ReceiptKey};
+pub use deletion::{Deleted, Deletion, Job, Target};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use process::{

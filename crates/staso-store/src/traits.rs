@@ -5,6 +5,7 @@ use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
 
 use crate::batch::{Appended, Batch};
 use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
+use crate::deletion::{Deleted, Deletion, Job};
 use crate::error::StoreError;
 use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife};
@@ -34,13 +35,18 @@ use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 ///   batch may belong to several.
 /// * **Snapshots.** One call reads one state. Cursors stay valid while data arrives: a row whose
 ///   sort value does not change is neither skipped nor doubled.
+/// * **Deleted means hidden at once, and gone later.** When [`delete`](Store::delete) answers, no later
+///   read shows what it took, and it survives power loss. For
+///   [`TOMBSTONE_NS`](crate::deletion::TOMBSTONE_NS) by the times at which batches are received, nothing sent
+///   again or late brings it back: of a deleted trace neither spans nor annotations are taken in; a
+///   span that began before its user was deleted is not taken in, or without its content where it is
+///   there. [`job`](Store::job) says when no byte of it is stored any more.
 /// * Reads never block ingest, nor ingest reads.
 /// * **Damage stays local.** A damaged span is left out of answers about its trace and reported by
 ///   [`span`](Store::span); everything undamaged stays readable.
 ///
 /// # Not promised
-/// Order among rows of equal sort key beyond trace id; counts across two calls; that a deleted
-/// trace's bytes are gone at once.
+/// Order among rows of equal sort key beyond trace id; counts across two calls.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What this engine can do. The zero value is the least able.
@@ -172,6 +178,21 @@ pub trait Store: Send + Sync + 'static {
         workspace: &str,
         id: &AnnotationId,
     ) -> Result<Option<TraceId>, StoreError>;
+
+    /// Deletes a trace, a conversation, or a user; see [`Target`](crate::Target). One trace goes as a
+    /// whole or not at all. A call that fails, or whose future is dropped, may leave some traces deleted
+    /// and others not: the same call again does the rest.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError>;
+
+    /// How far a deletion is, by the number that [`delete`](Store::delete) gave; `None` when not known.
+    /// Those that are done may be forgotten after 30 days.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError>;
 
     /// Every workspace that has a span or an annotation, by name.
     ///

@@ -85,6 +85,11 @@ impl Segments {
         Ok(segment)
     }
 
+    /// Closes a segment that is no more.
+    pub(crate) fn let_go(&self, number: i64) {
+        self.lock().segments.remove(&number);
+    }
+
     fn opened(&self, number: i64) -> Option<Arc<Segment>> {
         let mut open = self.lock();
         open.clock += 1;

@@ -7,6 +7,7 @@
 //! file may have from there on is void.
 
 pub(crate) mod extract;
+pub(crate) mod forgotten;
 mod frame;
 pub(crate) mod inspect;
 pub(crate) mod record;
@@ -218,6 +219,11 @@ impl Wal {
             Err(error) => return Err(from_io("take back a log record", &error)),
         }
         Ok(())
+    }
+
+    /// Whether a file that is not written to any more may have this record or an earlier one.
+    pub(crate) fn has_before(&self, number: u64) -> bool {
+        self.sealed.iter().any(|sealed| sealed.end <= number + 1)
     }
 
     /// Removes the files in which nothing counts that has a greater number.

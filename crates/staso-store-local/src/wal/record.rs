@@ -21,11 +21,15 @@ pub(crate) enum Kind {
     DeleteAnnotation = 2,
     /// Spans that older log files had and that are in no segment yet.
     Carried = 3,
+    /// One step of a deletion.
+    Forget = 4,
+    /// Tombstones that older log files had.
+    Tombstones = 5,
 }
 
 impl Kind {
     pub(super) fn of(number: u8) -> Option<Self> {
-        [Self::Batch, Self::DeleteAnnotation, Self::Carried]
+        [Self::Batch, Self::DeleteAnnotation, Self::Carried, Self::Forget, Self::Tombstones]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }

@@ -7,6 +7,7 @@ mod crash;
 mod directory;
 mod failures;
 mod faults;
+mod forgetting;
 mod formats;
 mod golden;
 mod inspection;

@@ -11,6 +11,7 @@
 mod annotations;
 mod build;
 mod deaths;
+mod deletions;
 mod fixtures;
 mod groups;
 mod hostile;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 
 pub use annotations::*;
 pub use deaths::*;
+pub use deletions::*;
 pub use fixtures::*;
 pub use groups::*;
 pub use hostile::*;
@@ -112,6 +114,14 @@ macro_rules! conformance_suite {
             an_annotation_id_is_applied_once
             rows_show_the_latest_annotation
             annotations_can_be_deleted
+            a_deleted_trace_is_gone_from_every_answer
+            a_deleted_trace_does_not_come_back
+            a_deleted_conversation_takes_its_traces
+            a_deleted_user_takes_the_traces_of_that_user_alone
+            a_deleted_users_spans_elsewhere_lose_their_content
+            what_a_deleted_user_did_before_does_not_come_back
+            deletion_stays_in_its_workspace
+            deleting_what_is_not_there_does_nothing
             trees_are_in_reading_order
             dropped_spans_count_nowhere
             cycles_and_missing_parents_stand_as_roots
