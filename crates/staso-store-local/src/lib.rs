@@ -27,6 +27,7 @@ mod pool;
 mod read;
 mod replay;
 mod schema;
+mod search;
 mod segment;
 mod span_record;
 mod spans;
@@ -51,10 +52,11 @@ use staso_store::metrics::{
 };
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::search::{SearchEnd, SearchHit, SearchQuery, check_search};
 use staso_store::{
     Appended, Batch, Capabilities, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as channel, oneshot};
 
 use crate::apply::Incoming;
 use crate::dir::DataDir;
@@ -73,7 +75,7 @@ pub struct Options {
     pub queue_bytes: usize,
     /// How long an append waits for room in the queue before it answers `Busy`.
     pub queue_wait: Duration,
-    /// How many reads run at once; further ones wait.
+    /// How many reads run at once; further ones wait. Searches take half of them at most.
     pub readers: usize,
     /// How many bytes of spans that are not open may wait in memory and in the log before they are
     /// moved to segments, about. Three times as many are the bound, open ones included. The log is trimmed
@@ -118,6 +120,7 @@ impl Default for Options {
 pub struct LocalStore {
     shared: Arc<Shared>,
     pool: Pool,
+    searches: Arc<Semaphore>,
     queue_wait: Duration,
     queue_kib: u32,
     room: Arc<Semaphore>,
@@ -150,6 +153,7 @@ impl LocalStore {
         let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
+            searches: Arc::new(Semaphore::new((options.readers / 2).max(1))),
             shared,
             queue_wait: options.queue_wait,
             queue_kib,
@@ -361,6 +365,22 @@ impl Store for LocalStore {
         let found = self.read(&query.workspace, query.now_ns, read).await?;
         drop(watch);
         Ok(found)
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: channel::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        check_search(query)?;
+        // A long search must not keep the others from reading.
+        let turn = self.searches.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| search::search(reader, &asked, &stop, &found);
+        let end = self.read(&query.workspace, query.now_ns, read).await?;
+        drop((watch, turn));
+        Ok(end)
     }
 
     async fn annotations(
