@@ -1,17 +1,23 @@
 //! Asking a running server, over HTTP.
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
 use staso_journal::{Home, ServerInfo};
 use staso_server::view::refusal::ErrorBody;
+use ureq::Body;
+use ureq::http::Response;
 
 use crate::environment;
 use crate::output::WithHint as _;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an answer may take that comes line by line; the server bounds the work itself.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(3_900);
 
 /// The greatest answer that is read: a trace of very many spans.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
@@ -55,6 +61,33 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> anyhow::Result<T> {
+        let mut response = self.call(path, query, TIMEOUT)?;
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        self.parsed(&body)
+    }
+
+    /// Calls `found` with each line of the answer to a GET, as soon as it is there, and its text.
+    pub(crate) fn each_line<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        found: &mut dyn FnMut(T, &str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut response = self.call(path, query, STREAM_TIMEOUT)?;
+        for line in BufReader::new(response.body_mut().as_reader()).lines() {
+            let line = line.with_context(|| format!("{} broke off its answer", self.url))?;
+            found(self.parsed(line.as_bytes())?, &line)?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a GET, once it is known to be no refusal.
+    fn call(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        timeout: Duration,
+    ) -> anyhow::Result<Response<Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.url));
         for (name, value) in query {
             request = request.query(name, value);
@@ -63,20 +96,25 @@ impl Client {
             request = request.header("X-API-Key", token);
         }
         let mut response = request
+            .config()
+            .timeout_global(Some(timeout))
+            .build()
             .call()
             .with_context(|| format!("no answer from {}", self.url))
             .hint("`staso doctor` looks for the reason")?;
-        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
         if response.status().is_success() {
-            return serde_json::from_slice(&body)
-                .with_context(|| {
-                    format!("{} answered something else than a Staso server", self.url)
-                })
-                .hint("is the address right, and the server of this version?");
+            return Ok(response);
         }
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
         match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(refusal) => Err(anyhow!(refusal.error.message)).hint(refusal.error.hint),
             Err(_) => bail!("{} answered {}", self.url, response.status()),
         }
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> anyhow::Result<T> {
+        serde_json::from_slice(body)
+            .with_context(|| format!("{} answered something else than a Staso server", self.url))
+            .hint("is the address right, and the server of this version?")
     }
 }

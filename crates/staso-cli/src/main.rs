@@ -1,4 +1,4 @@
-//! The one binary `staso`: serve, show, doctor, config, openapi.
+//! The one binary `staso`: serve, show, query, doctor, config, openapi.
 //!
 //! Each subcommand is a module with a function `run`. The environment is read in `environment`
 //! and nowhere else; errors are printed here, with the next step where there is one.
@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod environment;
 mod output;
+mod query;
 mod serve;
 mod settings;
 mod show;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print one trace as a tree
     Show(show::ShowArgs),
+    /// Search the texts of spans, and print what is found as it is found
+    Query(query::QueryArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// What the server is told, and by whom
@@ -80,6 +83,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&place, args).map(|()| ExitCode::SUCCESS),
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Query(args) => query::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Config(ConfigCommand::Show(args)) => {
             config::run(&place, args.origins).map(|()| ExitCode::SUCCESS)

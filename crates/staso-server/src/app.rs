@@ -24,7 +24,8 @@ use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::{
-    agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, queries, setup,
+    agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, queries, search,
+    setup,
 };
 
 /// What this server understands beyond the contract of existing clients; they wait for this
@@ -62,6 +63,8 @@ pub(crate) struct App {
     pub(crate) inflight_kib: Arc<Semaphore>,
     /// Live listeners at one time.
     pub(crate) live_permits: Arc<Semaphore>,
+    /// Searches at one time.
+    pub(crate) search_permits: Arc<Semaphore>,
     pub(crate) started_ns: i64,
 }
 
@@ -79,11 +82,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// Answers are compressed for who accepts that, where it pays: a small one is as fast plain, pictures
-/// and fonts are packed already, and an event of the live tail must not wait for more to come. The
+/// and fonts are packed already, and an event of the live tail or a hit must not wait for more to come. The
 /// fastest level leaves a skeleton a twentieth larger than the default one and costs a fraction.
 fn compression() -> CompressionLayer<impl Predicate> {
     let pays = SizeAbove::new(COMPRESS_ABOVE_BYTES)
         .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new(search::NDJSON))
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("font/"));
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(pays)
@@ -109,6 +113,7 @@ fn reads() -> Router<Arc<App>> {
         .route("/api/traces/{trace_id}", get(queries::trace))
         .route("/api/traces/{trace_id}/skeleton", get(queries::skeleton))
         .route("/api/spans/{trace_id}/{span_id}", get(queries::span))
+        .route("/api/search", get(search::search))
         .route("/api/metrics", get(metrics::metrics))
         .route("/api/agents", get(agents::agents))
         .route("/api/sessions", get(conversations::list))

@@ -27,6 +27,7 @@ pub mod offline;
 mod openapi;
 mod params;
 mod queries;
+mod search;
 mod server;
 mod setup;
 mod storage;

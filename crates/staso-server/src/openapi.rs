@@ -6,8 +6,10 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
-use crate::view::{annotation, change, skeleton, span, trace};
-use crate::{agents, annotations, conversations, ingest, live, metrics, params, queries, setup};
+use crate::view::{annotation, change, search as found, skeleton, span, trace};
+use crate::{
+    agents, annotations, conversations, ingest, live, metrics, params, queries, search, setup,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +31,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         queries::trace,
         queries::skeleton,
         queries::span,
+        search::search,
         metrics::metrics,
         agents::agents,
         conversations::list,
@@ -41,6 +44,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         skeleton::Skeleton,
         annotation::Annotation,
         change::LiveChange,
+        found::SearchLine,
         params::SortParam,
         agents::AgentSortParam,
     )),

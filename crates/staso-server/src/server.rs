@@ -286,6 +286,7 @@ fn new_app(
         decode_permits: Arc::new(Semaphore::new(cores)),
         inflight_kib: Arc::new(Semaphore::new(config.limits.max_inflight_bytes / 1024)),
         live_permits: Arc::new(Semaphore::new(MAX_LIVE_LISTENERS)),
+        search_permits: Arc::new(Semaphore::new(config.limits.max_searches)),
         started_ns,
     }
 }

@@ -4,4 +4,5 @@
 mod commands;
 mod crash;
 mod program;
+mod query;
 mod show;

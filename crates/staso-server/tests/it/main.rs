@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod moody;
 mod queries;
+mod search;
 mod shutdown;
 mod signs;
 mod sockets;
