@@ -1,17 +1,23 @@
 //! Asking a running server, over HTTP.
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use serde::de::DeserializeOwned;
 use staso_journal::{Home, ServerInfo};
 use staso_server::view::refusal::ErrorBody;
+use ureq::Body;
+use ureq::http::Response;
 
 use crate::environment;
 use crate::output::WithHint as _;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an answer may take that comes line by line; the server bounds the work itself.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(3_900);
 
 /// The greatest answer that is read: a trace of very many spans.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
@@ -70,6 +76,33 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> anyhow::Result<T> {
+        let mut response = self.call(path, query, TIMEOUT)?;
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        self.parsed(&body)
+    }
+
+    /// Calls `found` with each line of the answer to a GET, as soon as it is there, and its text.
+    pub(crate) fn each_line<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        found: &mut dyn FnMut(T, &str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut response = self.call(path, query, STREAM_TIMEOUT)?;
+        for line in BufReader::new(response.body_mut().as_reader()).lines() {
+            let line = line.with_context(|| format!("{} broke off its answer", self.url))?;
+            found(self.parsed(line.as_bytes())?, &line)?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a GET, once it is known to be no refusal.
+    fn call(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        timeout: Duration,
+    ) -> anyhow::Result<Response<Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.url));
         for (name, value) in query {
             request = request.query(name, value);
@@ -77,14 +110,13 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("X-API-Key", token);
         }
-        let mut response = self.answer(request.call())?;
-        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response.status(), &body));
+        let mut response =
+            self.answer(request.config().timeout_global(Some(timeout)).build().call())?;
+        if response.status().is_success() {
+            return Ok(response);
         }
-        serde_json::from_slice(&body)
-            .with_context(|| format!("{} answered something else than a Staso server", self.url))
-            .hint("is the address right, and the server of this version?")
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        Err(self.refusal(response.status(), &body))
     }
 
     /// The answer to a GET as it comes. What is cut off is an error to the reader, never an end.
@@ -93,19 +125,9 @@ impl Client {
         path: &str,
         query: &[(String, String)],
     ) -> anyhow::Result<Streamed> {
-        let mut request = self.agent.get(format!("{}{path}", self.url));
-        for (name, value) in query {
-            request = request.query(name, value);
-        }
-        if let Some(token) = &self.token {
-            request = request.header("X-API-Key", token);
-        }
-        let request = request.config().timeout_global(None).timeout_recv_response(Some(TIMEOUT));
-        let mut response = self.answer(request.build().call())?;
-        if !response.status().is_success() {
-            let body = response.body_mut().read_to_vec()?;
-            return Err(self.refusal(response.status(), &body));
-        }
+        let query: Vec<(&str, &str)> =
+            query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let response = self.call(path, &query, STREAM_TIMEOUT)?;
         let next = response.headers().get("staso-next-cursor");
         let next_cursor = next.and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Streamed { next_cursor, body: response.into_body().into_reader() })
@@ -149,5 +171,11 @@ impl Client {
             Err(_) => Err(anyhow!("{} answered {status}", self.url)),
         };
         refused.err().unwrap_or_else(|| anyhow!("{status}"))
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> anyhow::Result<T> {
+        serde_json::from_slice(body)
+            .with_context(|| format!("{} answered something else than a Staso server", self.url))
+            .hint("is the address right, and the server of this version?")
     }
 }

@@ -1,4 +1,4 @@
-//! The one binary `staso`: serve, show, doctor, export, import, backup, restore, config, openapi.
+//! The one binary `staso`: serve, show, query, doctor, export, import, backup, restore, config, openapi.
 //!
 //! Each subcommand is a module with a function `run`. The environment is read in `environment`
 //! and nowhere else; errors are printed here, with the next step where there is one.
@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod output;
 mod progress;
+mod query;
 mod serve;
 mod settings;
 mod show;
@@ -42,6 +43,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print one trace as a tree
     Show(show::ShowArgs),
+    /// Search the texts of spans, and print what is found as it is found
+    Query(query::QueryArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// Write traces to a file, a line each
@@ -92,6 +95,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&place, args).map(|()| ExitCode::SUCCESS),
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Query(args) => query::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Export(args) => export::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => import::run(&place, &args).map(|()| ExitCode::SUCCESS),

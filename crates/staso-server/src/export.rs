@@ -63,6 +63,8 @@ pub(crate) struct ExportParams {
     to: Option<String>,
     /// Only traces that match, such as `status:error agent:billing`.
     filter: Option<String>,
+    /// Only traces with a span that has this phrase in its texts, see `/api/search`.
+    q: Option<String>,
     /// At most this many traces, 1 to 1000; all of them where it is missing.
     limit: Option<usize>,
     /// The `Staso-Next-Cursor` of the answer before.
@@ -97,6 +99,7 @@ pub(crate) async fn export(
         cursor: params.cursor,
         sort: None,
         filter: params.filter,
+        q: params.q,
     };
     let query = queries::list_query(list, app.clock.now_ns())?;
     let permit = Arc::clone(&app.export_permits).try_acquire_owned().map_err(|_| {

@@ -29,6 +29,7 @@ mod openapi;
 mod operations;
 mod params;
 mod queries;
+mod search;
 mod server;
 mod setup;
 mod storage;

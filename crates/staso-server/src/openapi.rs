@@ -6,10 +6,10 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
-use crate::view::{annotation, change, skeleton, span, trace};
+use crate::view::{annotation, change, search as found, skeleton, span, trace};
 use crate::{
     agents, annotations, conversations, export, ingest, live, metrics, operations, params, queries,
-    setup,
+    search, setup,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::{
         queries::trace,
         queries::skeleton,
         queries::span,
+        search::search,
         metrics::metrics,
         agents::agents,
         conversations::list,
@@ -47,6 +48,7 @@ use crate::{
         skeleton::Skeleton,
         annotation::Annotation,
         change::LiveChange,
+        found::SearchLine,
         params::SortParam,
         export::ExportFormat,
         agents::AgentSortParam,

@@ -276,6 +276,7 @@ fn new_app(
         inflight_kib: config.limits.max_inflight_bytes / 1024,
         live_listeners: MAX_LIVE_LISTENERS,
         exports: MAX_EXPORTS,
+        searches: config.limits.max_searches,
     };
     App {
         store,
@@ -296,6 +297,7 @@ fn new_app(
         inflight_kib: Arc::new(Semaphore::new(bounds.inflight_kib)),
         live_permits: Arc::new(Semaphore::new(bounds.live_listeners)),
         export_permits: Arc::new(Semaphore::new(bounds.exports)),
+        search_permits: Arc::new(Semaphore::new(bounds.searches)),
         bounds,
         started_ns,
     }

@@ -31,6 +31,7 @@ mod pool;
 mod read;
 mod replay;
 mod schema;
+mod search;
 mod segment;
 mod span_record;
 mod spans;
@@ -56,11 +57,12 @@ use staso_store::metrics::{
 };
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::search::{SearchEnd, SearchHit, SearchQuery, check_search};
 use staso_store::{
     Appended, Batch, Capabilities, Deleted, Deletion, Gauge, Job, OpenProcess, ProcessLife, Store,
     StoreError, StoreStats, Target,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as channel, oneshot};
 
 use crate::apply::Incoming;
 pub use crate::backup::{Copied, backup, restore};
@@ -84,7 +86,7 @@ pub struct Options {
     pub queue_bytes: usize,
     /// How long an append waits for room in the queue before it answers `Busy`.
     pub queue_wait: Duration,
-    /// How many reads run at once; further ones wait.
+    /// How many reads run at once; further ones wait. Searches take half of them at most.
     pub readers: usize,
     /// How many bytes of spans that are not open may wait in memory and in the log before they are
     /// moved to segments, about. Three times as many are the bound, open ones included. The log is trimmed
@@ -136,6 +138,7 @@ impl Default for Options {
 pub struct LocalStore {
     shared: Arc<Shared>,
     pool: Pool,
+    searches: Arc<Semaphore>,
     queue_wait: Duration,
     queue_kib: u32,
     room: Arc<Semaphore>,
@@ -171,6 +174,7 @@ impl LocalStore {
             Bounds { queue_batches: options.queue_batches.max(1), hot_bytes: options.hot_bytes };
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
+            searches: Arc::new(Semaphore::new((options.readers / 2).max(1))),
             shared,
             queue_wait: options.queue_wait,
             queue_kib,
@@ -408,6 +412,22 @@ impl Store for LocalStore {
         let found = self.read(&query.workspace, query.now_ns, read).await?;
         drop(watch);
         Ok(found)
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: channel::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        check_search(query)?;
+        // A long search must not keep the others from reading.
+        let turn = self.searches.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| search::search(reader, &asked, &stop, &found);
+        let end = self.read(&query.workspace, query.now_ns, read).await?;
+        drop((watch, turn));
+        Ok(end)
     }
 
     async fn annotations(

@@ -16,6 +16,7 @@ use staso_store::query::{
     Comparison, Cursor, FacetQuery, FacetValue, Filter, NumberField, RunState, Sort, TraceQuery,
 };
 use staso_store::row::{TracePage, TraceRow};
+use staso_store::search::Phrase;
 
 use crate::error::from_sqlite;
 use crate::numbers::Stop;
@@ -160,7 +161,7 @@ fn each_match(
         stop.check()?;
         let (trace_id, record) = columns(row).map_err(from_sqlite)?;
         let Some(row) = reader.stored_row(trace_id, record)? else { continue };
-        let mut spans = LazySpans::new(reader, &matcher, trace_id);
+        let mut spans = LazySpans::new(reader, trace_id);
         if matcher.matches(&row, &mut spans)? && !found(row)? {
             break;
         }
@@ -251,17 +252,17 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-/// A trace's spans, read once and only if the filter comes to ask for them.
+/// A trace's spans, read once and only if the filter comes to ask for them, without their long texts:
+/// those are looked through where they stand.
 pub(crate) struct LazySpans<'a> {
     reader: &'a Reader<'a>,
-    payloads: bool,
     trace_id: TraceId,
     read: Option<Vec<Span>>,
 }
 
 impl<'a> LazySpans<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>, matcher: &Matcher, trace_id: TraceId) -> Self {
-        Self { reader, payloads: matcher.wants_payloads(), trace_id, read: None }
+    pub(crate) fn new(reader: &'a Reader<'a>, trace_id: TraceId) -> Self {
+        Self { reader, trace_id, read: None }
     }
 }
 
@@ -269,8 +270,12 @@ impl SpanSource for LazySpans<'_> {
     fn any_span(&mut self, test: &mut dyn FnMut(&Span) -> bool) -> Result<bool, StoreError> {
         let spans = match self.read.take() {
             Some(spans) => spans,
-            None => self.reader.spans(self.trace_id, self.payloads)?,
+            None => self.reader.spans(self.trace_id, false)?,
         };
         Ok(self.read.insert(spans).iter().any(|span| !span.dropped && test(span)))
+    }
+
+    fn any_text(&mut self, phrase: &Phrase) -> Result<bool, StoreError> {
+        self.reader.any_text(self.trace_id, phrase)
     }
 }

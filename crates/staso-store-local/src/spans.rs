@@ -24,7 +24,7 @@ use crate::segment::row;
 /// A trace's range of rows in one segment.
 pub(crate) struct Part {
     pub(crate) segment: i64,
-    path: String,
+    pub(crate) path: String,
     pub(crate) first_row: u64,
     pub(crate) rows: u64,
 }
@@ -204,7 +204,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn opened(&self, part: &Part) -> Result<Option<Arc<Segment>>, StoreError> {
+    pub(crate) fn opened(&self, part: &Part) -> Result<Option<Arc<Segment>>, StoreError> {
         match self.segments.get(self.conn, part.segment, &part.path) {
             Ok(segment) => Ok(Some(segment)),
             Err(error @ StoreError::Damaged { .. }) => {

@@ -18,6 +18,7 @@ mod process;
 pub mod query;
 pub mod rollup;
 pub mod row;
+pub mod search;
 mod traits;
 pub mod tree;
 

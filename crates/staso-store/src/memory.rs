@@ -5,12 +5,14 @@
 
 mod deletion;
 mod numbers;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
+use tokio::sync::mpsc;
 
 use crate::batch::{Appended, Batch, ReceiptKey};
 use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
@@ -22,6 +24,7 @@ use crate::process::{OpenProcess, ProcessLife, Sign, interrupt, is_held_open};
 use crate::query::{Cursor, FacetQuery, FacetValue, TraceQuery};
 use crate::rollup::{sort_annotations, trace_row};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::search::{SearchEnd, SearchHit, SearchQuery, check_search};
 use crate::traits::{Capabilities, Store, StoreStats};
 use crate::tree::{self, tree_order};
 
@@ -336,6 +339,21 @@ impl Store for MemoryStore {
 
     async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError> {
         self.open_state()?.conversation(query)
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        check_search(query)?;
+        let (hits, end) = self.open_state()?.search(query)?;
+        for hit in hits {
+            if found.send(hit).await.is_err() {
+                break;
+            }
+        }
+        Ok(end)
     }
 
     async fn annotations(

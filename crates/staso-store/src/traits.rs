@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
+use tokio::sync::mpsc;
 
 use crate::batch::{Appended, Batch};
 use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
@@ -11,6 +12,7 @@ use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife};
 use crate::query::{FacetQuery, FacetValue, TraceQuery};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::search::{SearchEnd, SearchHit, SearchQuery};
 
 /// A store of spans, annotations and receipts, for many workspaces.
 ///
@@ -158,6 +160,21 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::BadQuery`] for a limit out of range; engine errors.
     async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError>;
+
+    /// Spans that have a phrase in their texts, newest start first, ties by trace and span, greatest
+    /// first. Each is sent as it is found; what texts are, and how they are compared, says
+    /// [`search`](crate::search). A caller that drops the future, or the receiving end, ends the work
+    /// soon. Pages are as those of traces: a span whose start does not change is neither skipped nor
+    /// doubled.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] for what [`check_search`](crate::search::check_search) refuses; engine
+    /// errors, after which the hits so far stand.
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError>;
 
     /// The annotations of a trace, oldest first; those of a not yet known trace included.
     ///

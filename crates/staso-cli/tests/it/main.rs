@@ -6,4 +6,5 @@ mod commands;
 mod crash;
 mod exchange;
 mod program;
+mod query;
 mod show;

@@ -14,6 +14,7 @@ pub mod health;
 pub mod metrics;
 pub mod receipt;
 pub mod refusal;
+pub mod search;
 pub mod skeleton;
 pub mod span;
 pub mod trace;

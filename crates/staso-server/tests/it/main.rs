@@ -15,6 +15,7 @@ mod live;
 mod moody;
 mod operations;
 mod queries;
+mod search;
 mod shutdown;
 mod signs;
 mod sockets;

@@ -8,12 +8,14 @@ use staso_store::conversations::{ConversationPage, ConversationsQuery, Turns, Tu
 use staso_store::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::search::{SearchEnd, SearchHit, SearchQuery};
 use staso_store::{
     Appended, Batch, Capabilities, MemoryStore, OpenProcess, ProcessLife, Store, StoreError,
     StoreStats,
 };
+use tokio::sync::mpsc;
 
-/// How appends fare.
+/// How appends and searches fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -123,6 +125,19 @@ impl Store for MoodyStore {
 
     async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError> {
         self.inner.conversation(query).await
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Silent => std::future::pending().await,
+            Mood::Broken => Err(StoreError::Engine("it broke".into())),
+            _ => self.inner.search(query, found).await,
+        }
     }
 
     async fn annotations(

@@ -56,14 +56,14 @@ impl Stop {
 }
 
 /// The traces that a filter and an environment admit, looked up one by one.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     reader: &'a Reader<'a>,
     query: TraceQuery,
     matcher: Matcher,
 }
 
 impl<'a> Scope<'a> {
-    fn new(
+    pub(crate) fn new(
         reader: &'a Reader<'a>,
         environment: Option<&String>,
         filter: &Filter,
@@ -141,7 +141,7 @@ impl Traces for Scope<'_> {
     }
 
     fn admits(&self, row: &TraceRow) -> Result<bool, StoreError> {
-        let mut spans = LazySpans::new(self.reader, &self.matcher, row.trace_id);
+        let mut spans = LazySpans::new(self.reader, row.trace_id);
         Ok(matching::in_scope(row, &self.query) && self.matcher.matches(row, &mut spans)?)
     }
 

@@ -6,6 +6,7 @@
 
 mod checked;
 pub(crate) mod columns;
+mod pick;
 mod place;
 mod read;
 pub(crate) mod row;

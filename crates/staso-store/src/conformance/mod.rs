@@ -18,7 +18,9 @@ mod hostile;
 mod lists;
 mod numbers;
 mod property;
+mod property_search;
 mod property_sums;
+mod search;
 mod states;
 mod tenancy;
 mod trees;
@@ -35,6 +37,8 @@ pub use hostile::*;
 pub use lists::*;
 pub use numbers::*;
 pub use property::engine_equals_memory;
+pub use property_search::search_equals_memory;
+pub use search::*;
 pub use states::*;
 pub use tenancy::*;
 pub use trees::*;
@@ -149,10 +153,21 @@ macro_rules! conformance_suite {
             conversations_are_their_turns
             conversations_are_paged_by_their_latest_turn
             turns_are_read_in_order
+            phrases_are_found_as_they_read
+            hits_come_newest_first
+            replaced_text_is_not_found
+            searches_can_be_narrowed
+            a_search_that_gives_up_goes_on
+            a_search_ends_when_nobody_listens
+            impossible_searches_are_refused
         }
         #[test]
         fn engine_equals_memory() {
             $crate::conformance::engine_equals_memory(|| $factory);
+        }
+        #[test]
+        fn search_equals_memory() {
+            $crate::conformance::search_equals_memory(|| $factory);
         }
     };
     ($factory:expr => $($test:ident)*) => {
