@@ -61,7 +61,7 @@ impl Context for Interpreter<'_> {
     {
         let object = object.bind(self.0);
         if let Ok(text) = object.cast::<PyString>() {
-            return text.to_string_lossy();
+            return text.to_str().map_or_else(|_| text.to_string_lossy(), Cow::Borrowed);
         }
         Cow::Owned(name_text(object).to_string_lossy().into_owned())
     }

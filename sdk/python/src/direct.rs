@@ -1,5 +1,5 @@
-//! The calls that every span takes, answered without a look at signatures: `span(...)`, and the two ends of a
-//! block. Every other shape of call is PyO3's.
+//! The calls that every span takes, answered without a look at signatures: `span(...)`, the two ends of a block,
+//! and a decorated function. Every other shape of call is PyO3's.
 
 use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
@@ -10,16 +10,22 @@ use pyo3::{ffi, intern};
 use staso_interpreter::{Arguments, Function, Method, replace_function};
 use staso_sdk::SpanKind;
 
+use crate::plan::Plan;
 use crate::span::Span;
 use crate::spare;
 use crate::words::KindWord;
 
+static BEGIN: Method = Method::new(begin);
+static CALL: Method = Method::new(call);
 static ENTER: Method = Method::new(enter);
 static EXIT: Method = Method::new(exit);
 
 /// Puts them in front of what PyO3 has made of the same names.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let class = module.py().get_type::<Span>();
+    let plan = module.py().get_type::<Plan>();
+    BEGIN.replace(&plan, "begin")?;
+    CALL.replace(&plan, "call")?;
     ENTER.replace(&class, "__enter__")?;
     EXIT.replace(&class, "__exit__")?;
     replace_function::<NewSpan>(module)
@@ -49,6 +55,25 @@ impl Function for NewSpan {
         static ORIGINAL: AtomicPtr<ffi::PyObject> = AtomicPtr::new(std::ptr::null_mut());
         &ORIGINAL
     }
+}
+
+fn begin<'py>(
+    plan: &Bound<'py, PyAny>,
+    arguments: &Arguments<'_, 'py>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let [args, kwargs] = arguments.only()?;
+    let (args, kwargs) = (args.cast().ok()?, kwargs.cast().ok()?);
+    Some(plan.cast::<Plan>().ok()?.get().begin(&args, &kwargs).map(Bound::into_any))
+}
+
+fn call<'py>(
+    plan: &Bound<'py, PyAny>,
+    arguments: &Arguments<'_, 'py>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let [function, args, kwargs, captures_output] = arguments.only()?;
+    let (args, kwargs) = (args.cast().ok()?, kwargs.cast().ok()?);
+    let captures_output = captures_output.cast::<PyBool>().ok()?.is_true();
+    Some(plan.cast::<Plan>().ok()?.get().call(&function, &args, &kwargs, captures_output))
 }
 
 fn enter<'py>(

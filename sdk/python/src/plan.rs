@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use staso_sdk::{Host, Recorder, SpanKind, Template, recorder};
@@ -53,7 +54,7 @@ impl Plan {
     }
 
     /// A span, not yet started, that holds the call's arguments as they are now.
-    fn begin<'py>(
+    pub(crate) fn begin<'py>(
         &self,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
@@ -65,6 +66,37 @@ impl Plan {
         let payload = Payload::planned(Arc::clone(&self.template), captured);
         spare::span(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
     }
+
+    /// Calls the function within such a span, which its answer goes into where `captures_output`.
+    pub(crate) fn call<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        captures_output: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let span = self.begin(args, kwargs)?;
+        Span::start(&span);
+        let answer = function.call(args, Some(kwargs));
+        let answer = answer.and_then(|value| {
+            if captures_output {
+                span.get().returned(&value)?;
+            }
+            Ok(value)
+        });
+        Span::close(&span, answer.as_ref().err().map(|error| raised(args.py(), error)));
+        answer
+    }
+}
+
+/// An exception on its way out, as a `with` block would see it.
+fn raised<'py>(py: Python<'py>, error: &'py PyErr) -> &'py Bound<'py, PyAny> {
+    let raised = error.value(py);
+    if let Some(traceback) = error.traceback(py) {
+        // SAFETY: an exception and its own traceback. Up to CPython 3.11 they are apart until somebody catches it.
+        unsafe { ffi::PyException_SetTraceback(raised.as_ptr(), traceback.as_ptr()) };
+    }
+    raised.as_any()
 }
 
 impl Plan {

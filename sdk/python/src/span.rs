@@ -38,6 +38,15 @@ impl Span {
         answer
     }
 
+    /// A decorated function has answered: that came out, where the program has not said what did.
+    pub(crate) fn returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let result = PyDict::new(value.py());
+        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
+        let mut result = Some(Held::of(&result));
+        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
+        Ok(())
+    }
+
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
         self.node.identity().map(tell)
     }
@@ -221,12 +230,8 @@ class! {
         Ok(())
     }
 
-    fn _returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
-        let result = PyDict::new(value.py());
-        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
-        let mut result = Some(Held::of(&result));
-        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
-        Ok(())
+    fn _returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.returned(value)
     }
 
     #[getter]
