@@ -5,7 +5,7 @@
 //! Here the object that binds is one of our own, whose memory is used again. In all other respects it stands for
 //! what would have been there: attributes, `repr` and odd calls are those of the original.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -107,8 +107,8 @@ impl Method {
 /// The type, made at the first use.
 fn binding_type(py: Python<'_>) -> PyResult<*mut PyTypeObject> {
     /// These have been the flags' values, under whatever names, since CPython 3.8.
-    const VECTORCALL: u64 = 1 << 11;
-    const METHOD_DESCRIPTOR: u64 = 1 << 17;
+    const VECTORCALL: c_ulong = 1 << 11;
+    const METHOD_DESCRIPTOR: c_ulong = 1 << 17;
     let known = BINDING.load(Ordering::Relaxed);
     if !known.is_null() {
         return Ok(known);
@@ -139,7 +139,7 @@ fn binding_type(py: Python<'_>) -> PyResult<*mut PyTypeObject> {
         name: c"staso._core.method".as_ptr(),
         basicsize: size_of::<Binding>() as c_int,
         itemsize: 0,
-        flags: (flags as u64 | VECTORCALL | METHOD_DESCRIPTOR) as c_uint,
+        flags: (flags | VECTORCALL | METHOD_DESCRIPTOR) as c_uint,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the specification is whole; its slots are copied, its members live for ever.
