@@ -94,6 +94,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Spans that have a phrase, newest start first, as they are found.
+         * @description One JSON object a line: `hit` for each span, and last `end`, which says whether everything was
+         *     looked at and where to go on, or `error`.
+         */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions": {
         parameters: {
             query?: never;
@@ -653,6 +674,53 @@ export interface components {
             /** @description Its version. */
             version: string;
         };
+        /** @description How a search ended. */
+        SearchEnd: {
+            /** @description Whether everything was looked at. Else the limit was reached, or the time was up. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many hits this answer has.
+             */
+            hits: number;
+            /** @description The `cursor` to go on with; null where everything was looked at. */
+            next_cursor: string | null;
+        };
+        /** @description A span that has the phrase. */
+        SearchHit: {
+            /**
+             * @description Which of its texts has the phrase: `name`, `error`, `input`, `output` or `event`, the first in
+             *     this order.
+             */
+            field: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description The first place in that text. */
+            snippet: components["schemas"]["Snippet"];
+            /** @description The span. */
+            span_id: string;
+            /** @description Its start, Unix nanoseconds. */
+            start_ns: components["schemas"]["Int64"];
+            /** @description Its status. */
+            status: string;
+            /** @description The trace. */
+            trace_id: string;
+        };
+        /** @description One line of a search's answer. */
+        SearchLine: (components["schemas"]["SearchHit"] & {
+            /** @enum {string} */
+            type: "hit";
+        }) | (components["schemas"]["SearchEnd"] & {
+            /** @enum {string} */
+            type: "end";
+        }) | {
+            /** @description What went wrong and what to do. */
+            error: components["schemas"]["ErrorDetail"];
+            /** @enum {string} */
+            type: "error";
+        };
         /** @description A conversation, as far as its turns match. A turn is a trace; nothing is weighed. */
         Session: {
             /** @description Every agent, sorted. */
@@ -794,6 +862,25 @@ export interface components {
             tokens: (number | null)[];
             /** @description The rollup. */
             trace: components["schemas"]["TraceRow"];
+        };
+        /** @description A piece of a text around the phrase. */
+        Snippet: {
+            /** @description Whether more text stands after it. */
+            cut_after: boolean;
+            /** @description Whether more text stands before the piece. */
+            cut_before: boolean;
+            /**
+             * Format: int32
+             * @description How many stand before its end.
+             */
+            end: number;
+            /**
+             * Format: int32
+             * @description How many letters of `text` (Unicode code points) stand before the phrase.
+             */
+            start: number;
+            /** @description The piece, as it reads: escapes of JSON are written out. */
+            text: string;
         };
         /**
          * @description The value a list is ordered by.
@@ -1334,6 +1421,64 @@ export interface operations {
             };
         };
     };
+    search: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The phrase, 1 to 500 letters of any script: a part of a name, an error message, an input, an
+                 *     output or an event's text, whatever the case of its letters. White space counts.
+                 */
+                q?: string;
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only spans of traces of this environment. */
+                environment?: string;
+                /** @description Only spans that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only spans that began before this time. */
+                to?: string;
+                /** @description At most this many hits, 1 to 1000; 50 where it is missing. */
+                limit?: number;
+                /** @description The `next_cursor` of the answer before. */
+                cursor?: string;
+                /** @description Only spans of traces that match, such as `agent:billing status:error`. */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a SearchLine per line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["SearchLine"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description too many searches at once */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -1479,6 +1624,8 @@ export interface operations {
                 sort?: components["schemas"]["SortParam"];
                 /** @description Only traces that match, such as `status:error agent:billing duration>2s "refund"`. */
                 filter?: string;
+                /** @description Only traces with a span that has this phrase in its texts, see `/api/search`. */
+                q?: string;
             };
             header?: never;
             path?: never;
