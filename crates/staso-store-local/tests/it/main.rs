@@ -12,6 +12,7 @@ mod inspection;
 mod log;
 mod migration;
 mod rebuilding;
+mod searching;
 mod sqlite_files;
 mod suite;
 
