@@ -7,7 +7,9 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
 use crate::view::{annotation, change, skeleton, span, trace};
-use crate::{agents, annotations, conversations, ingest, live, metrics, params, queries, setup};
+use crate::{
+    agents, annotations, conversations, deletion, ingest, live, metrics, params, queries, setup,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +35,9 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         agents::agents,
         conversations::list,
         conversations::one,
+        deletion::trace,
+        deletion::data,
+        deletion::job,
         live::stream::live,
     ),
     components(schemas(
@@ -49,6 +54,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         (name = "annotations", description = "scores and labels"),
         (name = "query", description = "what was recorded"),
         (name = "sums", description = "what it comes to"),
+        (name = "deletion", description = "what is to be forgotten"),
         (name = "live", description = "what happens now"),
     )
 )]
