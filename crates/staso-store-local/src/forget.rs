@@ -5,13 +5,14 @@
 //! too. `tombstones` keep it away; they name users by a digest only, and stand in the log again and again,
 //! for the day on which the catalog is lost.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use staso_model::{Annotation, Span, SpanId, TraceId};
 use staso_store::deletion::{Deleted, Job, blank, blanked, stands, takes_whole};
 use staso_store::rollup::SpanSummary;
 use staso_store::{StoreError, Target};
-use std::sync::Arc;
 
 use crate::apply::{Transaction, run};
 use crate::cache::{CachedTrace, Place, TraceRef};
