@@ -63,7 +63,7 @@ impl Compaction {
             running: None,
             failed: None,
             unfit: HashSet::new(),
-            forget_since: waits.then(Instant::now),
+            forget_since: (waits && bytes > 0).then(Instant::now),
             retired: VecDeque::new(),
             stop: Arc::default(),
         }
@@ -76,7 +76,9 @@ impl Compaction {
 
     /// A deletion left bytes behind.
     pub(super) fn forget_soon(&mut self) {
-        self.forget_since.get_or_insert_with(Instant::now);
+        if self.bytes > 0 {
+            self.forget_since.get_or_insert_with(Instant::now);
+        }
     }
 
     pub(super) fn forgets_now(&self) -> bool {
@@ -298,13 +300,16 @@ impl Writer {
     }
 
     /// Says that deletions are done whose last byte is gone: in no log file, no segment, and not in
-    /// SQLite's log. Answers whether none is left.
+    /// SQLite's log. Answers whether there is nothing left to do.
     fn settle(&mut self) -> Result<bool, StoreError> {
         let number = |sql: &str| -> Result<i64, StoreError> {
             self.conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
         let last = number("SELECT coalesce(max(last), 0) FROM jobs WHERE is_gone = 0")?;
         if last == 0 {
+            return Ok(true);
+        }
+        if self.only_unfit_wait()? {
             return Ok(true);
         }
         let flushed = number("SELECT value FROM meta WHERE key = 'flushed'")?;
@@ -318,6 +323,18 @@ impl Writer {
         }
         run(&self.conn, "UPDATE jobs SET is_gone = 1 WHERE last <= ?1", [last])?;
         Ok(true)
+    }
+
+    /// Whether all that is left to forget is in segments that cannot be written anew: then the deletions stay
+    /// undone until the next opening, at which somebody may have mended them.
+    fn only_unfit_wait(&self) -> Result<bool, StoreError> {
+        let read = || -> rusqlite::Result<Vec<i64>> {
+            let mut statement = self.conn.prepare_cached("SELECT segment FROM forgetting")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let waiting = read().map_err(from_sqlite)?;
+        Ok(!waiting.is_empty()
+            && waiting.iter().all(|segment| self.compaction.unfit.contains(segment)))
     }
 
     /// Copies SQLite's log into the catalog and cuts it; `false` while somebody reads from it.
