@@ -24,8 +24,8 @@ use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::{
-    agents, annotations, body, conversations, dashboard, export, ingest, metrics, openapi,
-    operations, queries, search, setup,
+    agents, annotations, body, conversations, dashboard, deletion, export, ingest, metrics,
+    openapi, operations, queries, search, setup,
 };
 
 /// What this server understands beyond the contract of existing clients; they wait for this
@@ -127,7 +127,9 @@ fn reads() -> Router<Arc<App>> {
         .route("/api/workspaces", get(queries::workspaces))
         .route("/api/facets", get(queries::facets))
         .route("/api/traces", get(queries::traces))
-        .route("/api/traces/{trace_id}", get(queries::trace))
+        .route("/api/traces/{trace_id}", get(queries::trace).delete(deletion::trace))
+        .route("/api/data", delete(deletion::data))
+        .route("/api/jobs/{id}", get(deletion::job))
         .route("/api/traces/{trace_id}/skeleton", get(queries::skeleton))
         .route("/api/spans/{trace_id}/{span_id}", get(queries::span))
         .route("/api/search", get(search::search))

@@ -14,6 +14,7 @@ pub mod config;
 mod conversations;
 mod counters;
 mod dashboard;
+mod deletion;
 mod error;
 mod export;
 mod homeless;

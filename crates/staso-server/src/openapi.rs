@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 
 use crate::view::{annotation, change, search as found, skeleton, span, trace};
 use crate::{
-    agents, annotations, conversations, export, ingest, live, metrics, operations, params, queries,
-    search, setup,
+    agents, annotations, conversations, deletion, export, ingest, live, metrics, operations,
+    params, queries, search, setup,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +37,9 @@ use crate::{
         agents::agents,
         conversations::list,
         conversations::one,
+        deletion::trace,
+        deletion::data,
+        deletion::job,
         live::stream::live,
         export::export,
         operations::ready,
@@ -58,6 +61,7 @@ use crate::{
         (name = "annotations", description = "scores and labels"),
         (name = "query", description = "what was recorded"),
         (name = "sums", description = "what it comes to"),
+        (name = "deletion", description = "what is to be forgotten"),
         (name = "live", description = "what happens now"),
         (name = "operations", description = "how the server fares"),
     )

@@ -5,13 +5,14 @@
 //! too. `tombstones` keep it away; they name users by a digest only, and stand in the log again and again,
 //! for the day on which the catalog is lost.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use staso_model::{Annotation, Span, SpanId, TraceId};
 use staso_store::deletion::{Deleted, Job, blank, blanked, stands, takes_whole};
 use staso_store::rollup::SpanSummary;
 use staso_store::{StoreError, Target};
-use std::sync::Arc;
 
 use crate::apply::{Transaction, run};
 use crate::cache::{CachedTrace, Place, TraceRef};
@@ -49,8 +50,10 @@ impl Transaction<'_> {
             let spans = self.reader(ws, &slug).spans(*trace_id, false)?;
             let takes_whole = match target {
                 Target::Trace(_) => {
-                    let is_known =
-                        !self.cached(&trace, &slug)?.is_empty() || self.has_annotations(&trace)?;
+                    // One whose every span is damaged still has its row.
+                    let is_known = !self.cached(&trace, &slug)?.is_empty()
+                        || self.has_any("traces", &trace)?
+                        || self.has_any("annotations", &trace)?;
                     is_known.then_some(true)
                 }
                 Target::Session(session) => {
@@ -198,8 +201,7 @@ impl Transaction<'_> {
         number: u64,
     ) -> Result<u64, StoreError> {
         let (ws, trace_id) = trace;
-        let cached = self.cached(&trace, slug)?;
-        let (spans, had_row) = (cached.len(), cached.has_row);
+        let spans = self.cached(&trace, slug)?.len();
         let parts = self.reader(ws, slug).parts(trace_id)?;
         for part in &parts {
             for row in part.first_row..part.first_row + part.rows {
@@ -208,7 +210,9 @@ impl Transaction<'_> {
             }
         }
         self.mark(parts.iter().map(|part| part.segment), number)?;
-        for table in ["traces", "open_traces", "annotations"] {
+        let sql = "DELETE FROM traces WHERE ws = ?1 AND trace_id = ?2";
+        let rows = run(self.conn, sql, params![ws, trace_id.0])?;
+        for table in ["open_traces", "annotations"] {
             let sql = format!("DELETE FROM {table} WHERE ws = ?1 AND trace_id = ?2");
             run(self.conn, &sql, params![ws, trace_id.0])?;
         }
@@ -216,7 +220,7 @@ impl Transaction<'_> {
         self.kept.cache.insert(trace, CachedTrace::default());
         self.dirty.remove(&trace);
         *self.new_spans.entry(ws).or_default() -= i64::try_from(spans).unwrap_or(i64::MAX);
-        *self.new_traces.entry(ws).or_default() -= i64::from(had_row);
+        *self.new_traces.entry(ws).or_default() -= i64::try_from(rows).unwrap_or_default();
         Ok(spans as u64)
     }
 
@@ -271,9 +275,9 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn has_annotations(&self, (ws, trace_id): &TraceRef) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM annotations WHERE ws = ?1 AND trace_id = ?2";
-        let exists = || self.conn.prepare_cached(sql)?.exists(params![ws, trace_id.0]);
+    fn has_any(&self, table: &str, (ws, trace_id): &TraceRef) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM {table} WHERE ws = ?1 AND trace_id = ?2");
+        let exists = || self.conn.prepare_cached(&sql)?.exists(params![ws, trace_id.0]);
         exists().map_err(from_sqlite)
     }
 

@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod change;
 pub mod conversations;
 pub mod health;
+pub mod job;
 pub mod metrics;
 pub mod receipt;
 pub mod refusal;

@@ -5,6 +5,7 @@ mod access;
 mod annotations;
 mod compression;
 mod dashboard;
+mod deletion;
 mod export;
 mod fixture;
 mod http;

@@ -10,8 +10,8 @@ use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::search::{SearchEnd, SearchHit, SearchQuery};
 use staso_store::{
-    Appended, Batch, Capabilities, MemoryStore, OpenProcess, ProcessLife, Store, StoreError,
-    StoreStats,
+    Appended, Batch, Capabilities, Deleted, Deletion, Job, MemoryStore, OpenProcess, ProcessLife,
+    Store, StoreError, StoreStats,
 };
 use tokio::sync::mpsc;
 
@@ -154,6 +154,14 @@ impl Store for MoodyStore {
         id: &AnnotationId,
     ) -> Result<Option<TraceId>, StoreError> {
         self.inner.delete_annotation(workspace, id).await
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError> {
+        self.inner.delete(deletion).await
+    }
+
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
+        self.inner.job(job).await
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {

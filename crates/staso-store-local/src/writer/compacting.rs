@@ -16,7 +16,7 @@ use staso_store::StoreError;
 use super::{STACK_BYTES, Writer};
 use crate::apply::run;
 use crate::cache::Place;
-use crate::compact::{self, Bounds, Compacted, Failure};
+use crate::compact::{self, Bounds, Compacted, Failure, Input, Output};
 use crate::error::from_sqlite;
 use crate::files::Files;
 use crate::flush;
@@ -63,7 +63,7 @@ impl Compaction {
             running: None,
             failed: None,
             unfit: HashSet::new(),
-            forget_since: waits.then(Instant::now),
+            forget_since: (waits && bytes > 0).then(Instant::now),
             retired: VecDeque::new(),
             stop: Arc::default(),
         }
@@ -76,7 +76,9 @@ impl Compaction {
 
     /// A deletion left bytes behind.
     pub(super) fn forget_soon(&mut self) {
-        self.forget_since.get_or_insert_with(Instant::now);
+        if self.bytes > 0 {
+            self.forget_since.get_or_insert_with(Instant::now);
+        }
     }
 
     pub(super) fn forgets_now(&self) -> bool {
@@ -189,59 +191,73 @@ impl Writer {
     /// The transaction: new segments for old ones. What was deleted meanwhile is deleted in the new ones.
     fn replace_segments(&mut self, compacted: &Compacted) -> Result<(), StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
-        let conn = &self.conn;
-        let gone = |segment| -> Result<HashSet<u64>, StoreError> {
-            compact::deleted(conn, segment).map_err(from_sqlite)
-        };
         let mut deleted = HashSet::new();
-        for input in &compacted.inputs {
-            let now = gone(input.segment)?;
-            let since = now.difference(&input.deleted).map(|row| (input.segment, *row));
-            deleted.extend(since);
-        }
         let mut forgets: Option<i64> = None;
         for input in &compacted.inputs {
-            let sql = "SELECT job FROM forgetting WHERE segment = ?1";
-            let job = conn.query_row(sql, [input.segment], |row| row.get::<_, i64>(0)).optional();
-            let since = job.map_err(from_sqlite)?.filter(|job| *job > compacted.seen);
-            forgets = forgets.max(since);
-            for table in ["deleted", "forgetting", "segments"] {
-                let sql = format!("DELETE FROM {table} WHERE segment = ?1");
-                run(conn, &sql, [input.segment])?;
-            }
-            match &compacted.traces {
-                Some(traces) => {
-                    let sql = "DELETE FROM parts WHERE ws = ?1 AND trace_id = ?2 AND segment = ?3";
-                    for trace_id in traces {
-                        run(conn, sql, params![compacted.ws, trace_id.0, input.segment])?;
-                    }
-                }
-                None => drop(run(conn, "DELETE FROM parts WHERE segment = ?1", [input.segment])?),
-            }
-            let sql = "INSERT OR REPLACE INTO retired (segment, path) VALUES (?1, ?2)";
-            run(conn, sql, params![input.segment, input.path])?;
+            let now = compact::deleted(&self.conn, input.segment).map_err(from_sqlite)?;
+            let since = now.difference(&input.deleted).map(|row| (input.segment, *row));
+            deleted.extend(since);
+            forgets = forgets.max(self.take_out(compacted, input)?);
         }
         for output in &compacted.outputs {
-            flush::insert(conn, &output.segment)?;
-            let number = output.segment.number;
-            for ((row, span), from) in (0_u64..).zip(&output.segment.spans).zip(&output.from) {
-                if deleted.contains(from) {
-                    let sql = "INSERT INTO deleted (segment, row) VALUES (?1, ?2)";
-                    run(conn, sql, params![number, row.cast_signed()])?;
-                } else if let Some(cached) =
-                    self.kept.cache.get(&(output.segment.ws, span.trace_id))
-                {
-                    let place = Place::Segment { segment: number, row };
-                    cached.moved(&span.span_id, &span.version, place);
-                }
-            }
-            if let Some(job) = forgets {
-                run(conn, "INSERT INTO forgetting VALUES (?1, ?2)", params![number, job])?;
-            }
+            self.put_in(output, &deleted, forgets)?;
         }
         let files =
             compacted.inputs.iter().map(|input| (input.segment, input.path.clone())).collect();
         self.publish_retiring(files)
+    }
+
+    /// Removes what the catalog says of a segment. Answers the last deletion that left bytes in it which the
+    /// work did not know of.
+    fn take_out(&self, compacted: &Compacted, input: &Input) -> Result<Option<i64>, StoreError> {
+        let conn = &self.conn;
+        let sql = "SELECT job FROM forgetting WHERE segment = ?1";
+        let job = conn.query_row(sql, [input.segment], |row| row.get::<_, i64>(0)).optional();
+        let job = job.map_err(from_sqlite)?;
+        for table in ["deleted", "forgetting", "segments"] {
+            let sql = format!("DELETE FROM {table} WHERE segment = ?1");
+            run(conn, &sql, [input.segment])?;
+        }
+        match &compacted.traces {
+            Some(traces) => {
+                let sql = "DELETE FROM parts WHERE ws = ?1 AND trace_id = ?2 AND segment = ?3";
+                for trace_id in traces {
+                    run(conn, sql, params![compacted.ws, trace_id.0, input.segment])?;
+                }
+            }
+            None => drop(run(conn, "DELETE FROM parts WHERE segment = ?1", [input.segment])?),
+        }
+        let sql = "INSERT OR REPLACE INTO retired (segment, path) VALUES (?1, ?2)";
+        run(conn, sql, params![input.segment, input.path])?;
+        Ok(job.filter(|job| *job > compacted.seen))
+    }
+
+    /// The catalog's rows of a new segment; the cache learns where its spans went.
+    fn put_in(
+        &mut self,
+        output: &Output,
+        deleted: &HashSet<(i64, u64)>,
+        forgets: Option<i64>,
+    ) -> Result<(), StoreError> {
+        flush::insert(&self.conn, &output.segment)?;
+        let number = output.segment.number;
+        for ((row, span), from) in (0_u64..).zip(&output.segment.spans).zip(&output.from) {
+            let trace = (output.segment.ws, span.trace_id);
+            if deleted.contains(from) {
+                let sql = "INSERT INTO deleted (segment, row) VALUES (?1, ?2)";
+                run(&self.conn, sql, params![number, row.cast_signed()])?;
+            } else if let Some(cached) = self.kept.cache.get(&trace) {
+                let place = Place::Segment { segment: number, row };
+                cached.moved(&span.span_id, &span.version, place);
+            }
+        }
+        match forgets {
+            Some(job) => {
+                run(&self.conn, "INSERT INTO forgetting VALUES (?1, ?2)", params![number, job])
+                    .map(drop)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Commits, and begins a new era: who reads from now on cannot name these files.
@@ -284,13 +300,16 @@ impl Writer {
     }
 
     /// Says that deletions are done whose last byte is gone: in no log file, no segment, and not in
-    /// SQLite's log. Answers whether none is left.
+    /// SQLite's log. Answers whether there is nothing left to do.
     fn settle(&mut self) -> Result<bool, StoreError> {
         let number = |sql: &str| -> Result<i64, StoreError> {
             self.conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)
         };
         let last = number("SELECT coalesce(max(last), 0) FROM jobs WHERE is_gone = 0")?;
         if last == 0 {
+            return Ok(true);
+        }
+        if self.only_unfit_wait()? {
             return Ok(true);
         }
         let flushed = number("SELECT value FROM meta WHERE key = 'flushed'")?;
@@ -304,6 +323,18 @@ impl Writer {
         }
         run(&self.conn, "UPDATE jobs SET is_gone = 1 WHERE last <= ?1", [last])?;
         Ok(true)
+    }
+
+    /// Whether all that is left to forget is in segments that cannot be written anew: then the deletions stay
+    /// undone until the next opening, at which somebody may have mended them.
+    fn only_unfit_wait(&self) -> Result<bool, StoreError> {
+        let read = || -> rusqlite::Result<Vec<i64>> {
+            let mut statement = self.conn.prepare_cached("SELECT segment FROM forgetting")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let waiting = read().map_err(from_sqlite)?;
+        Ok(!waiting.is_empty()
+            && waiting.iter().all(|segment| self.compaction.unfit.contains(segment)))
     }
 
     /// Copies SQLite's log into the catalog and cuts it; `false` while somebody reads from it.
