@@ -18,7 +18,9 @@ use staso_model::{Span, TraceId};
 use staso_store::StoreError;
 use staso_store::metrics::Traces;
 use staso_store::search::{Phrase, SearchCursor, SearchEnd, SearchHit, SearchQuery};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::decode::report;
 use crate::error::from_sqlite;
@@ -105,13 +107,20 @@ pub(crate) fn search(
     let mut search = Search::new(reader, query)?;
     let first = search.latest_start();
     let mut left = query.limit;
+    let mut last = None;
     loop {
         stop.check()?;
         let latest = search.latest_start();
         while let Some(Waiting(at, hit)) = search.next_hit(latest) {
             left -= 1;
-            if found.blocking_send(hit).is_err() || left == 0 {
-                return Ok(SearchEnd { next: Some(at) });
+            match send(query, begun, found, hit) {
+                // Whoever takes hits too slowly must not hold the snapshot for ever.
+                Err(SendTimeoutError::Timeout(_)) => {
+                    let before = SearchCursor::before_start(at.start_ns);
+                    return Ok(SearchEnd { next: last.or(Some(before)) });
+                }
+                Ok(()) if left > 0 => last = Some(at),
+                _ => return Ok(SearchEnd { next: Some(at) }),
             }
         }
         let Some(latest) = latest else { return Ok(SearchEnd { next: None }) };
@@ -121,6 +130,20 @@ pub(crate) fn search(
         }
         search.step()?;
     }
+}
+
+/// Waits until a hit is taken, as long as the search may take.
+fn send(
+    query: &SearchQuery,
+    begun: Instant,
+    found: &mpsc::Sender<SearchHit>,
+    hit: SearchHit,
+) -> Result<(), SendTimeoutError<SearchHit>> {
+    let Some(patience) = query.give_up_after else {
+        return found.blocking_send(hit).map_err(|gone| SendTimeoutError::Closed(gone.0));
+    };
+    let left = patience.saturating_sub(begun.elapsed());
+    Handle::current().block_on(found.send_timeout(hit, left))
 }
 
 impl<'a> Search<'a> {
