@@ -115,12 +115,12 @@ pub(crate) fn search(
             left -= 1;
             match send(query, begun, found, hit) {
                 // Whoever takes hits too slowly must not hold the snapshot for ever.
-                Err(SendTimeoutError::Timeout(_)) => {
+                Sent::Late => {
                     let before = SearchCursor::before_start(at.start_ns);
                     return Ok(SearchEnd { next: last.or(Some(before)) });
                 }
-                Ok(()) if left > 0 => last = Some(at),
-                _ => return Ok(SearchEnd { next: Some(at) }),
+                Sent::Taken if left > 0 => last = Some(at),
+                Sent::Taken | Sent::Gone => return Ok(SearchEnd { next: Some(at) }),
             }
         }
         let Some(latest) = latest else { return Ok(SearchEnd { next: None }) };
@@ -132,18 +132,31 @@ pub(crate) fn search(
     }
 }
 
+/// What became of a hit.
+enum Sent {
+    Taken,
+    /// The time was up before there was room for it.
+    Late,
+    /// Nobody listens any more.
+    Gone,
+}
+
 /// Waits until a hit is taken, as long as the search may take.
 fn send(
     query: &SearchQuery,
     begun: Instant,
     found: &mpsc::Sender<SearchHit>,
     hit: SearchHit,
-) -> Result<(), SendTimeoutError<SearchHit>> {
+) -> Sent {
     let Some(patience) = query.give_up_after else {
-        return found.blocking_send(hit).map_err(|gone| SendTimeoutError::Closed(gone.0));
+        return if found.blocking_send(hit).is_ok() { Sent::Taken } else { Sent::Gone };
     };
     let left = patience.saturating_sub(begun.elapsed());
-    Handle::current().block_on(found.send_timeout(hit, left))
+    match Handle::current().block_on(found.send_timeout(hit, left)) {
+        Ok(()) => Sent::Taken,
+        Err(SendTimeoutError::Timeout(_)) => Sent::Late,
+        Err(SendTimeoutError::Closed(_)) => Sent::Gone,
+    }
 }
 
 impl<'a> Search<'a> {
