@@ -18,7 +18,9 @@ use staso_model::{Span, TraceId};
 use staso_store::StoreError;
 use staso_store::metrics::Traces;
 use staso_store::search::{Phrase, SearchCursor, SearchEnd, SearchHit, SearchQuery};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::decode::report;
 use crate::error::from_sqlite;
@@ -105,13 +107,20 @@ pub(crate) fn search(
     let mut search = Search::new(reader, query)?;
     let first = search.latest_start();
     let mut left = query.limit;
+    let mut last = None;
     loop {
         stop.check()?;
         let latest = search.latest_start();
         while let Some(Waiting(at, hit)) = search.next_hit(latest) {
             left -= 1;
-            if found.blocking_send(hit).is_err() || left == 0 {
-                return Ok(SearchEnd { next: Some(at) });
+            match send(query, begun, found, hit) {
+                // Whoever takes hits too slowly must not hold the snapshot for ever.
+                Sent::Late => {
+                    let before = SearchCursor::before_start(at.start_ns);
+                    return Ok(SearchEnd { next: last.or(Some(before)) });
+                }
+                Sent::Taken if left > 0 => last = Some(at),
+                Sent::Taken | Sent::Gone => return Ok(SearchEnd { next: Some(at) }),
             }
         }
         let Some(latest) = latest else { return Ok(SearchEnd { next: None }) };
@@ -120,6 +129,33 @@ pub(crate) fn search(
             return Ok(SearchEnd { next: Some(SearchCursor::before_start(latest)) });
         }
         search.step()?;
+    }
+}
+
+/// What became of a hit.
+enum Sent {
+    Taken,
+    /// The time was up before there was room for it.
+    Late,
+    /// Nobody listens any more.
+    Gone,
+}
+
+/// Waits until a hit is taken, as long as the search may take.
+fn send(
+    query: &SearchQuery,
+    begun: Instant,
+    found: &mpsc::Sender<SearchHit>,
+    hit: SearchHit,
+) -> Sent {
+    let Some(patience) = query.give_up_after else {
+        return if found.blocking_send(hit).is_ok() { Sent::Taken } else { Sent::Gone };
+    };
+    let left = patience.saturating_sub(begun.elapsed());
+    match Handle::current().block_on(found.send_timeout(hit, left)) {
+        Ok(()) => Sent::Taken,
+        Err(SendTimeoutError::Timeout(_)) => Sent::Late,
+        Err(SendTimeoutError::Closed(_)) => Sent::Gone,
     }
 }
 

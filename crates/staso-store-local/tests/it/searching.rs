@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use staso_model::{Payload, Span, SpanId};
 use staso_store::query::Filter;
@@ -32,8 +33,8 @@ fn spans() -> Vec<Span> {
     (1..=SPANS).map(&mut filled).collect()
 }
 
-async fn found(store: &LocalStore, text: &str) -> Result<Vec<SpanId>, StoreError> {
-    let query = SearchQuery {
+fn phrase(text: &str) -> SearchQuery {
+    SearchQuery {
         workspace: "default".into(),
         text: text.into(),
         environment: None,
@@ -44,7 +45,11 @@ async fn found(store: &LocalStore, text: &str) -> Result<Vec<SpanId>, StoreError
         limit: 1000,
         give_up_after: None,
         now_ns: 0,
-    };
+    }
+}
+
+async fn found(store: &LocalStore, text: &str) -> Result<Vec<SpanId>, StoreError> {
+    let query = phrase(text);
     let (sender, mut hits) = mpsc::channel::<SearchHit>(1);
     let taking = async {
         let mut found = Vec::new();
@@ -114,4 +119,29 @@ async fn a_refused_read_is_an_error_and_not_an_answer() {
     fs::remove_dir(&segment).unwrap();
     fs::rename(&aside, &segment).unwrap();
     assert_eq!(found(&store, "zuletzt").await.unwrap().len(), SPANS as usize);
+}
+
+/// Nobody takes the hits: when its time is up the search says where to go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_listener_does_not_hold_the_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let said = |id: u64| Span { input: Some(Payload::text("zuletzt")), ..span(id, id) };
+    store.append(batch((1..=4).map(said).collect())).await.unwrap();
+    store.flush().await.unwrap();
+    store.append(batch((5..=8).map(said).collect())).await.unwrap();
+    let mut query = SearchQuery { give_up_after: Some(Duration::ZERO), ..phrase("zuletzt") };
+    let mut all = Vec::new();
+    loop {
+        let (sender, mut hits) = mpsc::channel::<SearchHit>(1);
+        let end = store.search(&query, sender).await.unwrap();
+        while let Some(hit) = hits.recv().await {
+            all.push(hit.span_id);
+        }
+        match end.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(all, newest_first()[newest_first().len() - 8..]);
 }
