@@ -105,7 +105,6 @@ pub(crate) fn search(
 ) -> Result<SearchEnd, StoreError> {
     let begun = Instant::now();
     let mut search = Search::new(reader, query)?;
-    let first = search.latest_start();
     let mut left = query.limit;
     let mut last = None;
     loop {
@@ -125,8 +124,12 @@ pub(crate) fn search(
         }
         let Some(latest) = latest else { return Ok(SearchEnd { next: None }) };
         let is_late = query.give_up_after.is_some_and(|patience| begun.elapsed() >= patience);
-        if found.is_closed() || is_late && Some(latest) < first {
-            return Ok(SearchEnd { next: Some(SearchCursor::before_start(latest)) });
+        let at = SearchCursor::before_start(latest);
+        // Who asks again from here must not stand where this search began: a segment that was opened
+        // a moment ago is known to have nothing later, and nothing in it was looked at yet.
+        let is_further = query.after.is_none_or(|after| at < after);
+        if found.is_closed() || is_late && is_further {
+            return Ok(SearchEnd { next: Some(at) });
         }
         search.step()?;
     }

@@ -6,6 +6,7 @@ use super::build::{
     NOW_NS, WS, all_pages, annotated, annotation, append, batch, numbers, open_span, process_id,
     query, row, span, span_id, stored, trace_id, version,
 };
+use super::search::{all_hits, found, phrase};
 use super::{StoreFactory, reopen};
 use crate::batch::Batch;
 use crate::conversations::ConversationsQuery;
@@ -47,6 +48,8 @@ async fn assert_gone<S: Store>(store: &S, trace: u8, spans: u64) {
         assert_eq!(stored(store, &trace_id(trace), &span_id(id)).await, None);
     }
     assert!(!listed(store).await.contains(&trace));
+    let found = found(store, "secret").await;
+    assert!(found.iter().all(|(of, _)| *of != trace), "{found:?}");
 }
 
 /// Lists, trace, spans, facets, conversations, annotations, open processes, counts.
@@ -65,6 +68,7 @@ pub async fn a_deleted_trace_is_gone_from_every_answer<F: StoreFactory>(factory:
     for _ in 0..2 {
         assert_gone(&store, 1, 3).await;
         assert_eq!(listed(&store).await, [2]);
+        assert!(!found(&store, "secret").await.is_empty(), "that of others is found");
         let stats = store.stats().await.unwrap();
         assert_eq!((stats.spans, stats.traces), (1, 1));
         assert_eq!(store.workspaces().await.unwrap()[0].traces, 1);
@@ -178,6 +182,9 @@ pub async fn a_deleted_users_spans_elsewhere_lose_their_content<F: StoreFactory>
     let newer = stored(&store, &trace_id(1), &span_id(2)).await.unwrap();
     assert_eq!((newer.end_ns, &*newer.name), (Some(newer.start_ns + 77), BLANK_NAME));
     assert!(!format!("{newer:?}").contains("secret"), "{newer:?}");
+    // Its neighbours are found as before: each names its input, its error, or both.
+    let hits = all_hits(&store, &phrase("secret")).await;
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit.span_id != span_id(2)), "{hits:?}");
 }
 
 /// What a client ships late of a deleted user stays out, what the user does afterwards is taken in.

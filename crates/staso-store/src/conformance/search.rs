@@ -61,7 +61,8 @@ pub(super) async fn all_hits<S: Store>(store: &S, query: &SearchQuery) -> Vec<Se
     }
 }
 
-async fn found<S: Store>(store: &S, text: &str) -> Vec<(u8, SearchField)> {
+/// The first byte of the trace, and the text, of every hit.
+pub(super) async fn found<S: Store>(store: &S, text: &str) -> Vec<(u8, SearchField)> {
     let hits = all_hits(store, &phrase(text)).await;
     hits.into_iter().map(|hit| (hit.trace_id.0[0], hit.field)).collect()
 }
@@ -230,6 +231,15 @@ pub async fn a_search_that_gives_up_goes_on<F: StoreFactory>(factory: F) {
     let traces: Vec<u8> =
         all_hits(&store, &hasty).await.iter().map(|hit| hit.trace_id.0[0]).collect();
     assert_eq!(traces, [20, 15, 10, 5]);
+    // The same where they are stored together, with others that begin among them.
+    let spans = (31..=50_u8).map(|n| Span {
+        input: Some(Payload::text(if n % 5 == 0 { "a thimble" } else { "hay" })),
+        ..span(n, 1, 0)
+    });
+    append(&store, batch(spans.collect())).await;
+    append(&store, batch(vec![span(40, 2, 0)])).await;
+    let hits = all_hits(&store, &SearchQuery { text: "thimble".to_owned(), ..hasty }).await;
+    assert_eq!(hits.iter().map(|hit| hit.trace_id.0[0]).collect::<Vec<_>>(), [50, 45, 40, 35]);
 }
 
 /// Nobody who takes the hits: the search ends, and the store goes on.
