@@ -21,6 +21,7 @@ use crate::hot::Hot;
 use crate::other_records::{AnnotationRecord, RowRecord, StoredRow};
 use crate::read::Reader;
 use crate::segment::Segments;
+use crate::terms;
 use crate::wal::record::BatchRecord;
 
 /// What the writer keeps from one transaction to the next.
@@ -328,6 +329,7 @@ impl<'a> Transaction<'a> {
         self.write_open_traces(trace, &known_open, &open)?;
         let stored = StoredRow::of(&rollup, &slug, trace_id);
         let has_row = stored.is_some();
+        terms::replace(self.conn, trace, stored.as_ref().map(|stored| &stored.row))?;
         match stored {
             Some(stored) => self.upsert_row(ws, stored)?,
             None => {

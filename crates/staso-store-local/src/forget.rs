@@ -17,6 +17,7 @@ use staso_store::{StoreError, Target};
 use crate::apply::{Transaction, run};
 use crate::cache::{CachedTrace, Place, TraceRef};
 use crate::error::from_sqlite;
+use crate::terms;
 use crate::wal::forgotten::{Forgotten, TombstoneEntry, TombstonesRecord};
 
 /// Tombstones of traces, and of users.
@@ -210,6 +211,7 @@ impl Transaction<'_> {
             }
         }
         self.mark(parts.iter().map(|part| part.segment), number)?;
+        terms::replace(self.conn, &trace, None)?;
         let sql = "DELETE FROM traces WHERE ws = ?1 AND trace_id = ?2";
         let rows = run(self.conn, sql, params![ws, trace_id.0])?;
         for table in ["open_traces", "annotations"] {

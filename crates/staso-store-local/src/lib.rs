@@ -36,6 +36,7 @@ mod search;
 mod segment;
 mod span_record;
 mod spans;
+mod terms;
 mod tokens;
 mod victims;
 mod wal;

@@ -2,7 +2,8 @@
 //! has the last word on each.
 //!
 //! What is pushed into SQL is a necessary condition and never more, so that this engine cannot
-//! answer otherwise than the memory store does.
+//! answer otherwise than the memory store does. A text that must be there leads: the traces that have
+//! it stand in the order of lists ([`crate::terms`]).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use staso_store::StoreError;
 use staso_store::matching::{self, Matcher, SpanSource};
 use staso_store::memory::most_frequent;
 use staso_store::query::{
-    Comparison, Cursor, FacetQuery, FacetValue, Filter, NumberField, RunState, Sort, TraceQuery,
+    Comparison, Cursor, FacetField, FacetQuery, FacetValue, Filter, NumberField, RunState, Sort,
+    TextField, TextMatch, TraceQuery,
 };
 use staso_store::row::{TracePage, TraceRow};
 use staso_store::search::Phrase;
@@ -21,6 +23,7 @@ use staso_store::search::Phrase;
 use crate::error::from_sqlite;
 use crate::numbers::Stop;
 use crate::read::Reader;
+use crate::terms::{self, Term};
 
 /// One page of a list.
 pub(crate) fn page(
@@ -66,6 +69,9 @@ pub(crate) fn facet(
     query: &FacetQuery,
     stop: &Stop,
 ) -> Result<Vec<FacetValue>, StoreError> {
+    if let Some(counts) = counted_terms(reader, query, stop)? {
+        return Ok(most_frequent(counts, query.limit));
+    }
     let mut counts = BTreeMap::<String, u64>::new();
     let everything = TraceQuery { sort: Sort::Start, after: None, ..query.traces.clone() };
     each(reader, &everything, stop, &mut |row| {
@@ -77,11 +83,38 @@ pub(crate) fn facet(
     Ok(most_frequent(counts, query.limit))
 }
 
+/// The values of a text field counted where they stand, without a look at any row; `None` where the
+/// question is one that the terms do not answer.
+fn counted_terms(
+    reader: &Reader<'_>,
+    query: &FacetQuery,
+    stop: &Stop,
+) -> Result<Option<BTreeMap<String, u64>>, StoreError> {
+    let traces = &query.traces;
+    let FacetField::Text(field) = query.field else { return Ok(None) };
+    if traces.environment.is_some() || traces.filter != Filter::everything() {
+        return Ok(None);
+    }
+    let mut counts = BTreeMap::<String, u64>::new();
+    let bounds = (traces.from_ns, traces.to_ns);
+    let is_told = terms::each(reader, field, None, bounds, &mut |found| {
+        stop.check()?;
+        match counts.get_mut(found.value) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(found.value.to_owned(), 1)),
+        }
+        Ok(())
+    })?;
+    Ok(is_told.then_some(counts))
+}
+
 /// Conditions joined by AND, with their parameters.
 #[derive(Default)]
 struct Conditions {
     sql: Vec<String>,
     params: Vec<Sql>,
+    /// What every match has.
+    terms: Vec<Term>,
 }
 
 impl Conditions {
@@ -98,13 +131,16 @@ struct Phase {
     order: String,
 }
 
+/// Stands for the table that leads: the trace's start and id are in both.
+const LEADER: &str = "{leader}";
+
 fn column(sort: Sort) -> (&'static str, &'static str) {
     match sort {
-        Sort::Start => ("start_ns", "traces_by_start"),
-        Sort::Duration => ("duration_ns", "traces_by_duration"),
-        Sort::Cost => ("cost_nano_usd", "traces_by_cost"),
-        Sort::Tokens => ("tokens", "traces_by_tokens"),
-        Sort::Spans => ("spans", "traces_by_spans"),
+        Sort::Start => ("{leader}.start_ns", "traces_by_start"),
+        Sort::Duration => ("r.duration_ns", "traces_by_duration"),
+        Sort::Cost => ("r.cost_nano_usd", "traces_by_cost"),
+        Sort::Tokens => ("r.tokens", "traces_by_tokens"),
+        Sort::Spans => ("r.spans", "traces_by_spans"),
     }
 }
 
@@ -116,20 +152,21 @@ fn phases(query: &TraceQuery) -> Vec<Phase> {
         let mut conditions = Conditions::default();
         match query.after {
             Some(Cursor { value: Some(value), trace_id, .. }) => conditions.and(
-                format!("({column}, trace_id) < (?, ?)"),
+                format!("({column}, {LEADER}.trace_id) < (?, ?)"),
                 [Sql::Integer(value), blob(trace_id)],
             ),
             _ => conditions.and(format!("{column} IS NOT NULL"), []),
         }
-        phases.push(Phase { conditions, order: format!("{column} DESC, trace_id DESC") });
+        let order = format!("{column} DESC, {LEADER}.trace_id DESC");
+        phases.push(Phase { conditions, order });
     }
     if !matches!(query.sort, Sort::Start | Sort::Spans) {
         let mut conditions = Conditions::default();
         conditions.and(format!("{column} IS NULL"), []);
         if let Some(Cursor { value: None, trace_id, .. }) = query.after {
-            conditions.and("trace_id < ?", [blob(trace_id)]);
+            conditions.and("{leader}.trace_id < ?", [blob(trace_id)]);
         }
-        phases.push(Phase { conditions, order: "trace_id DESC".to_owned() });
+        phases.push(Phase { conditions, order: format!("{LEADER}.trace_id DESC") });
     }
     phases
 }
@@ -144,22 +181,19 @@ fn each_match(
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
     let mut scope = scope(reader.ws, query);
-    let (_, mut index) = column(query.sort);
-    if narrow(&query.filter, &mut scope) {
-        index = "trace_identity";
-    }
-    let sql = format!(
-        "SELECT trace_id, record FROM traces INDEXED BY {index} WHERE {} ORDER BY {}",
-        [scope.sql.join(" AND "), phase.conditions.sql.join(" AND ")].join(" AND "),
-        phase.order
-    );
-    let params = scope.params.iter().chain(&phase.conditions.params);
+    let is_named = narrow(&query.filter, &mut scope);
+    let (sql, params) = walk(reader, query.sort, is_named, scope, phase)?;
     let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
     let mut rows = statement.query(params_from_iter(params)).map_err(from_sqlite)?;
+    let mut last = None;
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         // A filter may read all spans of a row that does not match.
         stop.check()?;
         let (trace_id, record) = columns(row).map_err(from_sqlite)?;
+        // Texts that differ in letter case only lead to one trace one after another.
+        if last.replace(trace_id) == Some(trace_id) {
+            continue;
+        }
         let Some(row) = reader.stored_row(trace_id, record)? else { continue };
         let mut spans = LazySpans::new(reader, trace_id);
         if matcher.matches(&row, &mut spans)? && !found(row)? {
@@ -169,6 +203,57 @@ fn each_match(
     Ok(())
 }
 
+/// Where fewer traces than this have a term, they are looked up and sorted, whatever the order.
+const FEW: i64 = 1_000;
+
+/// The statement of one walk: along the order's own index, or along the rarest of the terms. What leads is
+/// named in the statement, for SQLite knows nothing of how often a value occurs.
+fn walk(
+    reader: &Reader<'_>,
+    sort: Sort,
+    is_named: bool,
+    scope: Conditions,
+    phase: &Phase,
+) -> Result<(String, Vec<Sql>), StoreError> {
+    let (_, index) = column(sort);
+    let mut leader = None;
+    for (at, term) in scope.terms.iter().enumerate().filter(|_| !is_named) {
+        let count = terms::count(reader, term, FEW)?;
+        if (sort == Sort::Start || count < FEW) && leader.is_none_or(|(least, _)| count < least) {
+            leader = Some((count, at));
+        }
+    }
+    let mut params = Vec::new();
+    let from = match leader {
+        _ if is_named => "traces AS r INDEXED BY trace_identity".to_owned(),
+        None => format!("traces AS r INDEXED BY {index}"),
+        Some(_) => "trace_terms AS t CROSS JOIN traces AS r INDEXED BY trace_identity
+             ON r.ws = t.ws AND r.trace_id = t.trace_id"
+            .to_owned(),
+    };
+    let mut conditions = Vec::new();
+    for (at, Term { field, folded, .. }) in scope.terms.iter().enumerate() {
+        let is_leader = leader.is_some_and(|(_, leader)| leader == at);
+        conditions.push(if is_leader { LEADS } else { FOLLOWS }.to_owned());
+        if is_leader {
+            params.push(Sql::Integer(reader.ws));
+        }
+        params.extend([Sql::Integer(*field), Sql::Text(folded.clone())]);
+    }
+    conditions.extend(scope.sql);
+    conditions.extend(phase.conditions.sql.iter().cloned());
+    params.extend(scope.params);
+    params.extend(phase.conditions.params.iter().cloned());
+    let (conditions, order) = (conditions.join(" AND "), &phase.order);
+    let sql =
+        format!("SELECT r.trace_id, r.record FROM {from} WHERE {conditions} ORDER BY {order}");
+    Ok((sql.replace(LEADER, if leader.is_some() { "t" } else { "r" }), params))
+}
+
+const LEADS: &str = "t.ws = ? AND t.field = ? AND t.folded = ?";
+const FOLLOWS: &str = "EXISTS (SELECT 1 FROM trace_terms AS f WHERE f.ws = r.ws AND f.field = ?
+     AND f.folded = ? AND f.start_ns = r.start_ns AND f.trace_id = r.trace_id)";
+
 fn columns<'r>(row: &'r Row<'_>) -> rusqlite::Result<(TraceId, &'r [u8])> {
     Ok((TraceId(row.get(0)?), row.get_ref(1)?.as_blob()?))
 }
@@ -176,15 +261,16 @@ fn columns<'r>(row: &'r Row<'_>) -> rusqlite::Result<(TraceId, &'r [u8])> {
 /// The query's own columns. They say exactly what [`matching::in_scope`] says.
 fn scope(ws: i64, query: &TraceQuery) -> Conditions {
     let mut conditions = Conditions::default();
-    conditions.and("ws = ?", [Sql::Integer(ws)]);
+    conditions.and("r.ws = ?", [Sql::Integer(ws)]);
     if let Some(environment) = &query.environment {
-        conditions.and("environment = ?", [Sql::Text(environment.clone())]);
+        conditions.and("r.environment = ?", [Sql::Text(environment.clone())]);
+        conditions.terms.push(Term::of(TextField::Environment, environment));
     }
     if let Some(from_ns) = query.from_ns {
-        conditions.and("start_ns >= ?", [Sql::Integer(from_ns)]);
+        conditions.and("{leader}.start_ns >= ?", [Sql::Integer(from_ns)]);
     }
     if let Some(to_ns) = query.to_ns {
-        conditions.and("start_ns < ?", [Sql::Integer(to_ns)]);
+        conditions.and("{leader}.start_ns < ?", [Sql::Integer(to_ns)]);
     }
     conditions
 }
@@ -194,7 +280,7 @@ const MAX_CONDITIONS: usize = 64;
 
 /// Adds what every match of the filter must fulfil, and answers whether one trace is named.
 fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
-    if conditions.sql.len() > MAX_CONDITIONS {
+    if conditions.sql.len() + conditions.terms.len() > MAX_CONDITIONS {
         return false;
     }
     match filter {
@@ -203,7 +289,7 @@ fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
             return inner.iter().fold(false, named);
         }
         Filter::Trace(trace_id) => {
-            conditions.and("trace_id = ?", [Sql::Blob(trace_id.0.to_vec())]);
+            conditions.and("r.trace_id = ?", [Sql::Blob(trace_id.0.to_vec())]);
             return true;
         }
         Filter::Status(status) => {
@@ -211,21 +297,25 @@ fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
             let words = SpanStatus::ALL.iter().filter(shown);
             let words: Vec<Sql> = words.map(|s| Sql::Text(s.as_str().to_owned())).collect();
             let marks = vec!["?"; words.len()].join(", ");
-            conditions.and(format!("status IN ({marks})"), words);
+            conditions.and(format!("r.status IN ({marks})"), words);
+            conditions.terms.extend(Term::of_status(*status));
+        }
+        Filter::Text(field, TextMatch::Equals(text)) => {
+            conditions.terms.push(Term::of(*field, text));
         }
         Filter::Kind(kind) => {
-            conditions.and("(kinds & ?) != 0", [Sql::Integer(1 << (*kind as u32))]);
+            conditions.and("(r.kinds & ?) != 0", [Sql::Integer(1 << (*kind as u32))]);
         }
         Filter::Number(field, comparison, value) => {
             let condition = format!("{} {} ?", number(*field), sign(*comparison));
             conditions.and(condition, [Sql::Integer(*value)]);
         }
-        Filter::State(RunState::Done) => conditions.and("open = 0 AND interrupted = 0", []),
+        Filter::State(RunState::Done) => conditions.and("r.open = 0 AND r.interrupted = 0", []),
         Filter::State(RunState::Interrupted) => {
-            conditions.and("open = 0 AND interrupted > 0", []);
+            conditions.and("r.open = 0 AND r.interrupted > 0", []);
         }
         Filter::State(RunState::Running | RunState::Stalled | RunState::Unknown) => {
-            conditions.and("open > 0", []);
+            conditions.and("r.open > 0", []);
         }
         _ => {}
     }
@@ -234,11 +324,11 @@ fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
 
 fn number(field: NumberField) -> &'static str {
     match field {
-        NumberField::DurationNs => "duration_ns",
-        NumberField::CostNanoUsd => "cost_nano_usd",
-        NumberField::Tokens => "tokens",
-        NumberField::Spans => "spans",
-        NumberField::Errors => "errors",
+        NumberField::DurationNs => "r.duration_ns",
+        NumberField::CostNanoUsd => "r.cost_nano_usd",
+        NumberField::Tokens => "r.tokens",
+        NumberField::Spans => "r.spans",
+        NumberField::Errors => "r.errors",
     }
 }
 

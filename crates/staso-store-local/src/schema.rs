@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use staso_store::StoreError;
 
 use crate::error::from_sqlite;
+use crate::terms;
 
 /// A trace's flushed spans are ranges of rows of segments (`parts`), less those rows that a newer
 /// version has replaced (`deleted`).
@@ -134,6 +135,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         conn.execute_batch(TABLES)?;
         conn.execute_batch(ADDED_TABLES)?;
+        conn.execute_batch(terms::TABLE)?;
         if conn.query_row(IS_FORMAT_1, [], |row| row.get(0))? {
             conn.execute_batch(FROM_FORMAT_1)?;
         }

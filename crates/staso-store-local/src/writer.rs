@@ -32,6 +32,7 @@ use crate::pool::Shared;
 use crate::replay::Replay;
 use crate::schema::{self, PAGE_BYTES, set_meta};
 use crate::segment::Segments;
+use crate::terms;
 use crate::tokens::Bytes;
 use crate::wal::record::{DeletedRecord, encode};
 use crate::wal::replay::begins_at;
@@ -176,8 +177,9 @@ impl Writer {
         let wal = Wal::open(&dir.wal(), Arc::clone(&files), flushed, applied, &mut |record| {
             replay.take(record)
         })?;
-        let kept = replay.finish()?;
+        let mut kept = replay.finish()?;
         adopt::finish(&conn, &kept.hot, log_begins, wal.last())?;
+        terms::complete(&conn, &files, &mut kept)?;
         let waits = number("SELECT EXISTS (SELECT 1 FROM jobs WHERE is_gone = 0)")? != 0;
         let hot = RwLock::new(Arc::new(kept.hot.clone()));
         let mut writer = Self {

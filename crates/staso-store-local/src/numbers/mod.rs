@@ -4,6 +4,7 @@
 //! columns of segments that the question needs ([`flushed`]). The sums are the contract's own.
 
 mod flushed;
+mod latest;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use staso_store::metrics::{
     Agents, AgentsPage, AgentsQuery, GroupBy, Measure, MetricsQuery, Series, SpanFacts, Tallies,
     Traces, TracesOf,
 };
-use staso_store::query::{Filter, Sort, TraceQuery};
+use staso_store::query::{Filter, Sort, TextField, TextMatch, TraceQuery};
 use staso_store::rollup::{Rollup, SpanSummary};
 use staso_store::row::TraceRow;
 
@@ -198,6 +199,11 @@ pub(crate) fn conversations(
     stop: &Stop,
 ) -> Result<ConversationPage, StoreError> {
     let scope = Scope::new(reader, query.environment.as_ref(), &query.filter)?;
+    if !scope.is_filtered()
+        && let Some(page) = latest::page(&scope, query, stop)?
+    {
+        return Ok(page);
+    }
     let mut conversations = Conversations::default();
     scope.rows(query.from_ns, query.to_ns, stop, &mut |row| {
         conversations.add(&row);
@@ -212,7 +218,9 @@ pub(crate) fn conversation(
     query: &TurnsQuery,
     stop: &Stop,
 ) -> Result<Option<Turns>, StoreError> {
-    let scope = Scope::new(reader, None, &Filter::everything())?;
+    let named = TextMatch::Equals(query.session_id.clone());
+    let named = Filter::Text(TextField::Session, named);
+    let scope = Scope::new(reader, None, &named)?;
     let mut rows = Vec::new();
     scope.rows(None, None, stop, &mut |row| {
         if row.session_id.as_ref() == Some(&query.session_id) {
