@@ -5,6 +5,8 @@
 //! changes the trace's row. What they say is a necessary condition and never more: a long text stands
 //! there by its beginning, letters as they count as the same, and the matcher has the last word.
 
+mod read;
+
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -21,7 +23,8 @@ use crate::decode::{self, report};
 use crate::error::from_sqlite;
 use crate::files::Files;
 use crate::migrate::{meta, transact};
-use crate::read::Reader;
+
+pub(crate) use read::{count, each};
 
 /// `exact` is the text as it stands where that is another than `folded`, else empty.
 pub(crate) const TABLE: &str = "
@@ -90,12 +93,6 @@ impl Term {
     }
 }
 
-/// Whether a text that stands there may be the beginning of a longer one.
-pub(crate) fn may_be_cut(folded: &str) -> bool {
-    // The last letter that did not fit is at most four bytes long.
-    folded.len() + 4 > MAX_BYTES
-}
-
 /// Everything that the table has of one trace.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Terms {
@@ -162,6 +159,25 @@ fn insert(
     run(conn, sql, params![ws, field, folded, start_ns, trace_id.0, exact]).map(drop)
 }
 
+/// How many terms a trace of this row has; `None` where the table lacks one of them.
+pub(crate) fn there(conn: &Connection, ws: i64, row: &TraceRow) -> rusqlite::Result<Option<i64>> {
+    let Terms { start_ns, terms } = Terms::of(row);
+    let sql = "SELECT 1 FROM trace_terms WHERE ws = ?1 AND field = ?2 AND folded = ?3
+               AND start_ns = ?4 AND trace_id = ?5 AND exact = ?6";
+    let mut statement = conn.prepare_cached(sql)?;
+    for Term { field, folded, exact } in &terms {
+        if !statement.exists(params![ws, field, folded, start_ns, row.trace_id.0, exact])? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(i64::try_from(terms.len()).unwrap_or(i64::MAX)))
+}
+
+/// Whether the table is there and was made by this program's rules.
+pub(crate) fn are_complete(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(meta(conn, "terms")? == Some(version()))
+}
+
 /// What the table was made by: which letters count as the same is found from Unicode's tables.
 fn version() -> i64 {
     const LAYOUT: i64 = 1;
@@ -176,7 +192,7 @@ pub(crate) fn complete(
     files: &Files,
     kept: &mut Kept,
 ) -> Result<(), StoreError> {
-    if meta(conn, "terms")? == Some(version()) {
+    if are_complete(conn)? {
         return Ok(());
     }
     transact(conn, files, || {
@@ -218,55 +234,4 @@ fn fill(conn: &Connection) -> Result<Vec<(TraceRef, String)>, StoreError> {
         }
     }
     Ok(damaged)
-}
-
-/// How many traces have a term, counted no further than `most`.
-pub(crate) fn count(reader: &Reader<'_>, term: &Term, most: i64) -> Result<i64, StoreError> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM trace_terms
-               WHERE ws = ?1 AND field = ?2 AND folded = ?3 LIMIT ?4)";
-    let params = params![reader.ws, term.field, term.folded, most];
-    let count = || reader.conn.prepare_cached(sql)?.query_row(params, |row| row.get(0));
-    count().map_err(from_sqlite)
-}
-
-/// A value that a trace has.
-pub(crate) struct Found<'a> {
-    /// As it stands in the trace.
-    pub(crate) value: &'a str,
-    pub(crate) start_ns: i64,
-    pub(crate) trace_id: TraceId,
-}
-
-/// Calls `found` with each value of a field, or with `only` as it counts as the same, and each trace that has it
-/// and began in this time; those of values that count as the same one after another. `false`: some value is too
-/// long to stand there whole, and what was found is to be thrown away.
-pub(crate) fn each(
-    reader: &Reader<'_>,
-    field: TextField,
-    only: Option<&str>,
-    (from_ns, to_ns): (Option<i64>, Option<i64>),
-    found: &mut dyn FnMut(&Found<'_>) -> Result<(), StoreError>,
-) -> Result<bool, StoreError> {
-    let which = if only.is_some() { "folded = ?3" } else { "?3 IS NULL" };
-    let until = if to_ns.is_some() { "start_ns < ?5" } else { "?5 IS NULL" };
-    let sql = format!(
-        "SELECT folded, exact, start_ns, trace_id FROM trace_terms
-         WHERE ws = ?1 AND field = ?2 AND {which} AND start_ns >= ?4 AND {until}"
-    );
-    let folded = only.map(|text| Term::of(field, text).folded);
-    let params = params![reader.ws, number(field), folded, from_ns.unwrap_or(i64::MIN), to_ns];
-    let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
-    let mut rows = statement.query(params).map_err(from_sqlite)?;
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        let text = |at: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
-        let (folded, exact) = (text(0).map_err(from_sqlite)?, text(1).map_err(from_sqlite)?);
-        if may_be_cut(folded) {
-            return Ok(false);
-        }
-        let value = if exact.is_empty() { folded } else { exact };
-        let start_ns = row.get(2).map_err(from_sqlite)?;
-        let trace_id = TraceId(row.get(3).map_err(from_sqlite)?);
-        found(&Found { value, start_ns, trace_id })?;
-    }
-    Ok(true)
 }

@@ -1,5 +1,6 @@
 //! The catalog under inspection: SQLite's own checks, and the checksums of our records in it.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
@@ -13,6 +14,7 @@ use crate::error::from_sqlite;
 use crate::migrate::older::{Older, Read};
 use crate::other_records::StoredRow;
 use crate::schema;
+use crate::terms;
 
 /// Records that are damaged.
 #[derive(Default)]
@@ -30,6 +32,9 @@ impl Tally {
 
 /// No more findings of a sort are told.
 const MOST: usize = 20;
+
+/// What lists find traces by.
+const TERMS: &str = "trace(s) among the terms";
 
 /// What the catalog says of the log.
 pub(crate) struct Numbers {
@@ -87,6 +92,7 @@ impl Look<'_> {
         }
         for (what, look) in [
             ("row(s) of the list", rows_of_list as fn(&Connection) -> _),
+            (TERMS, terms_of_list),
             ("annotation(s)", annotations),
             ("span(s) of an older format", older_spans),
         ] {
@@ -136,6 +142,10 @@ impl Look<'_> {
             "row(s) of the list" => {
                 "none is needed: such a row is computed from its spans when it is shown, and written \
                  anew when its trace changes"
+            }
+            TERMS => {
+                "lists with filters may lack traces: while no server runs, have the next start make them \
+                 anew: sqlite3 catalog.db \"DELETE FROM meta WHERE key = 'terms'\""
             }
             "annotation(s)" => "restore the directory from a backup, or give the annotation again",
             _ => self.restore,
@@ -202,6 +212,32 @@ fn rows_of_list(conn: &Connection) -> Result<Tally, StoreError> {
         let problem = || format!("the row of trace {trace_id}: its columns contradict its record");
         Ok(if is_same { Ok(()) } else { Err(problem()) })
     })
+}
+
+/// Traces that lack a term which their row says; and whether there are terms that no row says.
+fn terms_of_list(conn: &Connection) -> Result<Tally, StoreError> {
+    if !has_table(conn, "trace_terms") || !terms::are_complete(conn)? {
+        return Ok(Tally::default());
+    }
+    let sql = "SELECT t.record, t.trace_id, w.slug, t.ws
+               FROM traces AS t JOIN workspaces AS w ON w.ws = t.ws";
+    let (said, unknown) = (Cell::new(0), Cell::new(false));
+    let mut found = damaged(conn, "traces", sql, |row| {
+        let (record, trace_id) = (row.get::<_, Vec<u8>>(0)?, TraceId(row.get(1)?));
+        let Ok(stored) = decode::row(&record, &row.get::<_, String>(2)?, trace_id) else {
+            unknown.set(true);
+            return Ok(Ok(()));
+        };
+        let count = terms::there(conn, row.get(3)?, &stored.row)?;
+        said.set(said.get() + count.unwrap_or_default());
+        Ok(count.map(drop).ok_or_else(|| format!("trace {trace_id} is not found by all its texts")))
+    })?;
+    let sql = "SELECT count(*) FROM trace_terms";
+    let there: i64 = conn.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)?;
+    if found.count == 0 && !unknown.get() && there != said.get() {
+        found.add("there are more than the rows of the list say");
+    }
+    Ok(found)
 }
 
 fn annotations(conn: &Connection) -> Result<Tally, StoreError> {

@@ -227,8 +227,13 @@ fn random_annotation() -> impl Strategy<Value = Annotation> {
     })
 }
 
+/// Now and then a text so long that an index may have only its beginning, which is that of another, too.
 pub(super) fn word() -> impl Strategy<Value = String> {
-    select(&WORDS[..]).prop_map(str::to_owned)
+    let ends = select(vec!["", "a", "A", "é"]);
+    prop_oneof![
+        12 => select(&WORDS[..]).prop_map(str::to_owned),
+        1 => (0..2_usize, ends).prop_map(|(more, end)| "é".repeat(127 + more) + end),
+    ]
 }
 
 fn maybe_word() -> impl Strategy<Value = Option<String>> {
@@ -329,6 +334,17 @@ fn text_field() -> impl Strategy<Value = TextField> {
     select(vec![Name, Agent, AgentVersion, Service, Environment, Session, User, Model, Tag])
 }
 
+/// What people ask most: a text or two that must be there whole, and perhaps something else.
+fn texts() -> impl Strategy<Value = Filter> {
+    let text = || {
+        (text_field(), word())
+            .prop_map(|(field, text)| Filter::Text(field, TextMatch::Equals(text)))
+    };
+    let status = || select(SpanStatus::ALL).prop_map(Filter::Status);
+    let term = move || prop_oneof![4 => text(), 1 => status()];
+    prop::collection::vec(term(), 1..3).prop_map(Filter::All)
+}
+
 pub(super) fn filter() -> impl Strategy<Value = Filter> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
     use NumberField::{CostNanoUsd, DurationNs, Errors, Spans, Tokens};
@@ -365,7 +381,7 @@ prop_compose! {
         environment in prop::option::weighted(0.2, word()),
         from_ns in prop::option::weighted(0.2, 0..4_i64),
         to_ns in prop::option::weighted(0.2, 0..6_i64),
-        filter in prop_oneof![1 => Just(Filter::everything()), 8 => filter()],
+        filter in prop_oneof![2 => Just(Filter::everything()), 2 => texts(), 8 => filter()],
         sort in select(vec![Sort::Start, Sort::Duration, Sort::Cost, Sort::Tokens, Sort::Spans]),
         limit in 1..4_usize,
         now_ns in time(),

@@ -1,0 +1,219 @@
+//! The statements that find a list's candidates, in its order.
+//!
+//! What a filter says of the trace's row narrows them; what it says of its texts also leads: of the terms
+//! that every match has, the rarest is walked, or the index of the order where none is rare.
+
+use rusqlite::types::Value as Sql;
+use staso_model::{SpanStatus, TraceId};
+use staso_store::StoreError;
+use staso_store::query::{
+    Comparison, Cursor, Filter, NumberField, RunState, Sort, TextField, TextMatch, TraceQuery,
+};
+
+use crate::read::Reader;
+use crate::terms::{self, Term};
+
+/// Conditions joined by AND, with their parameters.
+#[derive(Default)]
+struct Conditions {
+    sql: Vec<String>,
+    params: Vec<Sql>,
+    /// What every match has.
+    terms: Vec<Term>,
+}
+
+impl Conditions {
+    /// Adds a condition; `?` stands for each parameter in turn.
+    fn and(&mut self, sql: impl Into<String>, params: impl IntoIterator<Item = Sql>) {
+        self.sql.push(sql.into());
+        self.params.extend(params);
+    }
+}
+
+/// One walk along an index: first the rows that have the sort value, then those that lack it.
+pub(super) struct Phase {
+    conditions: Conditions,
+    order: String,
+}
+
+/// Stands for the table that leads: the trace's start and id are in both.
+const LEADER: &str = "{leader}";
+
+fn column(sort: Sort) -> (&'static str, &'static str) {
+    match sort {
+        Sort::Start => ("{leader}.start_ns", "traces_by_start"),
+        Sort::Duration => ("r.duration_ns", "traces_by_duration"),
+        Sort::Cost => ("r.cost_nano_usd", "traces_by_cost"),
+        Sort::Tokens => ("r.tokens", "traces_by_tokens"),
+        Sort::Spans => ("r.spans", "traces_by_spans"),
+    }
+}
+
+pub(super) fn phases(query: &TraceQuery) -> Vec<Phase> {
+    let (column, _) = column(query.sort);
+    let blob = |id: TraceId| Sql::Blob(id.0.to_vec());
+    let mut phases = Vec::new();
+    if query.after.is_none_or(|cursor| cursor.value.is_some()) {
+        let mut conditions = Conditions::default();
+        match query.after {
+            Some(Cursor { value: Some(value), trace_id, .. }) => conditions.and(
+                format!("({column}, {LEADER}.trace_id) < (?, ?)"),
+                [Sql::Integer(value), blob(trace_id)],
+            ),
+            _ => conditions.and(format!("{column} IS NOT NULL"), []),
+        }
+        let order = format!("{column} DESC, {LEADER}.trace_id DESC");
+        phases.push(Phase { conditions, order });
+    }
+    if !matches!(query.sort, Sort::Start | Sort::Spans) {
+        let mut conditions = Conditions::default();
+        conditions.and(format!("{column} IS NULL"), []);
+        if let Some(Cursor { value: None, trace_id, .. }) = query.after {
+            conditions.and("{leader}.trace_id < ?", [blob(trace_id)]);
+        }
+        phases.push(Phase { conditions, order: format!("{LEADER}.trace_id DESC") });
+    }
+    phases
+}
+
+/// Where fewer traces than this have a term, they are looked up and sorted, whatever the order.
+const FEW: i64 = 1_000;
+
+impl Phase {
+    /// The statement of the walk. What leads is named in it, for SQLite knows nothing of how often a value
+    /// occurs.
+    pub(super) fn statement(
+        &self,
+        reader: &Reader<'_>,
+        query: &TraceQuery,
+    ) -> Result<(String, Vec<Sql>), StoreError> {
+        let mut scope = scope(reader.ws, query);
+        let is_named = narrow(&query.filter, &mut scope);
+        let leader = if is_named { None } else { leader(reader, query.sort, &scope.terms)? };
+        let from = match leader {
+            Some(_) => FROM_TERMS.to_owned(),
+            None => {
+                let index = if is_named { "trace_identity" } else { column(query.sort).1 };
+                format!("traces AS r INDEXED BY {index}")
+            }
+        };
+        let (mut conditions, mut params) = (Vec::new(), Vec::new());
+        for (at, Term { field, folded, .. }) in scope.terms.iter().enumerate() {
+            let leads = leader == Some(at);
+            conditions.push(if leads { LEADS } else { FOLLOWS }.to_owned());
+            params.extend(leads.then_some(Sql::Integer(reader.ws)));
+            params.extend([Sql::Integer(*field), Sql::Text(folded.clone())]);
+        }
+        conditions.extend(scope.sql);
+        conditions.extend(self.conditions.sql.iter().cloned());
+        params.extend(scope.params);
+        params.extend(self.conditions.params.iter().cloned());
+        let (conditions, order) = (conditions.join(" AND "), &self.order);
+        let sql =
+            format!("SELECT r.trace_id, r.record FROM {from} WHERE {conditions} ORDER BY {order}");
+        Ok((sql.replace(LEADER, if leader.is_some() { "t" } else { "r" }), params))
+    }
+}
+
+/// Which of the terms is walked: the rarest. In another order than that of the start its traces have to
+/// be sorted, so that it must be rare.
+fn leader(reader: &Reader<'_>, sort: Sort, terms: &[Term]) -> Result<Option<usize>, StoreError> {
+    let mut rarest = None;
+    for (at, term) in terms.iter().enumerate() {
+        let count = terms::count(reader, term, FEW)?;
+        if (sort == Sort::Start || count < FEW) && rarest.is_none_or(|(least, _)| count < least) {
+            rarest = Some((count, at));
+        }
+    }
+    Ok(rarest.map(|(_, at)| at))
+}
+
+const FROM_TERMS: &str = "trace_terms AS t CROSS JOIN traces AS r INDEXED BY trace_identity
+     ON r.ws = t.ws AND r.trace_id = t.trace_id";
+const LEADS: &str = "t.ws = ? AND t.field = ? AND t.folded = ?";
+const FOLLOWS: &str = "EXISTS (SELECT 1 FROM trace_terms AS f WHERE f.ws = r.ws AND f.field = ?
+     AND f.folded = ? AND f.start_ns = r.start_ns AND f.trace_id = r.trace_id)";
+
+/// The query's own columns. They say exactly what [`matching::in_scope`] says.
+fn scope(ws: i64, query: &TraceQuery) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.and("r.ws = ?", [Sql::Integer(ws)]);
+    if let Some(environment) = &query.environment {
+        conditions.and("r.environment = ?", [Sql::Text(environment.clone())]);
+        conditions.terms.push(Term::of(TextField::Environment, environment));
+    }
+    if let Some(from_ns) = query.from_ns {
+        conditions.and("{leader}.start_ns >= ?", [Sql::Integer(from_ns)]);
+    }
+    if let Some(to_ns) = query.to_ns {
+        conditions.and("{leader}.start_ns < ?", [Sql::Integer(to_ns)]);
+    }
+    conditions
+}
+
+/// SQLite bounds the depth of an expression; what is not narrowed is still decided by the matcher.
+const MAX_CONDITIONS: usize = 64;
+
+/// Adds what every match of the filter must fulfil, and answers whether one trace is named.
+fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
+    if conditions.sql.len() + conditions.terms.len() > MAX_CONDITIONS {
+        return false;
+    }
+    match filter {
+        Filter::All(inner) => {
+            let named = |any, filter| narrow(filter, conditions) || any;
+            return inner.iter().fold(false, named);
+        }
+        Filter::Trace(trace_id) => {
+            conditions.and("r.trace_id = ?", [Sql::Blob(trace_id.0.to_vec())]);
+            return true;
+        }
+        Filter::Status(status) => {
+            let shown = |other: &&SpanStatus| other.shown() == status.shown();
+            let words = SpanStatus::ALL.iter().filter(shown);
+            let words: Vec<Sql> = words.map(|s| Sql::Text(s.as_str().to_owned())).collect();
+            let marks = vec!["?"; words.len()].join(", ");
+            conditions.and(format!("r.status IN ({marks})"), words);
+            conditions.terms.extend(Term::of_status(*status));
+        }
+        Filter::Text(field, TextMatch::Equals(text)) => {
+            conditions.terms.push(Term::of(*field, text));
+        }
+        Filter::Kind(kind) => {
+            conditions.and("(r.kinds & ?) != 0", [Sql::Integer(1 << (*kind as u32))]);
+        }
+        Filter::Number(field, comparison, value) => {
+            let condition = format!("{} {} ?", number(*field), sign(*comparison));
+            conditions.and(condition, [Sql::Integer(*value)]);
+        }
+        Filter::State(RunState::Done) => conditions.and("r.open = 0 AND r.interrupted = 0", []),
+        Filter::State(RunState::Interrupted) => {
+            conditions.and("r.open = 0 AND r.interrupted > 0", []);
+        }
+        Filter::State(RunState::Running | RunState::Stalled | RunState::Unknown) => {
+            conditions.and("r.open > 0", []);
+        }
+        _ => {}
+    }
+    false
+}
+
+fn number(field: NumberField) -> &'static str {
+    match field {
+        NumberField::DurationNs => "r.duration_ns",
+        NumberField::CostNanoUsd => "r.cost_nano_usd",
+        NumberField::Tokens => "r.tokens",
+        NumberField::Spans => "r.spans",
+        NumberField::Errors => "r.errors",
+    }
+}
+
+fn sign(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
+}
