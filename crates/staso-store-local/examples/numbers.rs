@@ -1,4 +1,4 @@
-//! Metrics, agents and conversations, measured over a generated store of narrow spans.
+//! Lists, values, metrics, agents and conversations, measured over a generated store of narrow spans.
 //!
 //! `cargo run --release -p staso-store-local --example numbers [dir] [spans]`. Thirty days of traces of
 //! eight spans or so, fifty agents of several versions, twenty models, two thousand users, conversations
@@ -13,8 +13,8 @@ use std::time::Instant;
 use staso_model::{Span, SpanId, SpanKind, SpanStatus, Stage, TraceId, Usage, Version};
 use staso_store::conversations::{ConversationsQuery, TurnsQuery};
 use staso_store::metrics::{AgentSort, AgentsQuery, GroupBy, Measure, MetricsQuery, Percentile};
-use staso_store::query::Filter;
 use staso_store::query::parse::parse;
+use staso_store::query::{FacetField, FacetQuery, Filter, Sort, TextField, TraceQuery};
 use staso_store::{Batch, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
@@ -208,6 +208,46 @@ async fn ask(store: &LocalStore) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The newest traces of some filters, by filter and by sort, and the values beside them.
+async fn ask_for_lists(store: &LocalStore) -> Result<(), StoreError> {
+    let newest = TraceQuery {
+        workspace: "default".into(),
+        environment: None,
+        from_ns: None,
+        to_ns: None,
+        filter: Filter::everything(),
+        sort: Sort::Start,
+        after: None,
+        limit: 50,
+        now_ns: END_NS,
+    };
+    for text in [
+        "",
+        "status:error",
+        "agent:agent-3",
+        "agent:agent-47",
+        "model:model-7",
+        "user:user-11",
+        "session:conversation-7",
+        "model:model-7 agent:agent-47 status:error",
+        "agent:nobody",
+    ] {
+        let filter = parse(text).unwrap_or_else(|_| Filter::everything());
+        let query = TraceQuery { filter, ..newest.clone() };
+        timed!(format!("newest 50 traces {text}"), store.traces(&query).await?);
+        if text.starts_with("agent:agent-47") {
+            let dearest = TraceQuery { sort: Sort::Cost, ..query };
+            timed!(format!("dearest 50 traces {text}"), store.traces(&dearest).await?);
+        }
+    }
+    for (name, field) in [("agents", TextField::Agent), ("users", TextField::User)] {
+        let query =
+            FacetQuery { traces: newest.clone(), field: FacetField::Text(field), limit: 20 };
+        timed!(format!("values of {name}, all time"), store.facet(&query).await?);
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), StoreError> {
     let mut arguments = std::env::args().skip(1);
@@ -222,6 +262,7 @@ async fn main() -> Result<(), StoreError> {
     }
     let stats = store.stats().await?;
     println!("{} spans, {} traces, {} MB", stats.spans, stats.traces, stats.bytes >> 20);
+    ask_for_lists(&store).await?;
     ask(&store).await?;
     store.close().await
 }
