@@ -101,8 +101,9 @@ const FROM_FORMAT_1: &str = "ALTER TABLE processes ADD COLUMN heard_ns INTEGER N
 const IS_FORMAT_1: &str =
     "SELECT count(*) = 0 FROM pragma_table_info('processes') WHERE name = 'heard_ns'";
 
-/// A page holds a few rows of the list.
-pub(crate) const PAGE_BYTES: u64 = 8192;
+/// Each commit writes every page that it touched. A batch touches a page or two per trace and index, so that
+/// small pages are what keeps SQLite's log small. Catalogs keep the size with which they were made.
+const PAGE_BYTES: i64 = 4096;
 /// How large SQLite's own log may grow before it is copied into the catalog.
 pub(crate) const CHECKPOINT_BYTES: u64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 65_536;
@@ -120,7 +121,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<Connection> {
         let conn = Connection::open_with_flags(path, flags)?;
         conn.busy_timeout(PATIENCE)?;
-        conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
         conn.pragma_update(None, "synchronous", "NORMAL")?;
         // Done by the writer between commits, so that no reader waits for it.

@@ -30,7 +30,7 @@ use crate::hot::Hot;
 use crate::migrate::migrate;
 use crate::pool::Shared;
 use crate::replay::Replay;
-use crate::schema::{self, PAGE_BYTES, set_meta};
+use crate::schema::{self, set_meta};
 use crate::segment::Segments;
 use crate::terms;
 use crate::tokens::Bytes;
@@ -456,7 +456,9 @@ impl Writer {
         // What failed for want of room may have it now.
         self.failed = None;
         self.files.limit(max_bytes);
-        let pages = i64::try_from(max_bytes / PAGE_BYTES).unwrap_or(i64::MAX).max(1);
+        let page_bytes = self.conn.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0));
+        let page_bytes = page_bytes.map_err(from_sqlite)?.max(1).cast_unsigned();
+        let pages = i64::try_from(max_bytes / page_bytes).unwrap_or(i64::MAX).max(1);
         let pages = pages.min(i64::from(u32::MAX - 1));
         self.conn
             .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))

@@ -11,7 +11,7 @@ use super::fields::RawAnnotation;
 use super::mender::Mender;
 use super::scan::scan;
 use super::value;
-use super::walk::{Raw, is_object, is_string, trim};
+use super::walk::{Raw, is_object, is_string, members, trim};
 use super::{Limits, text::Mends};
 use crate::annotation::{Annotation, AnnotationSource, AnnotationValue};
 use crate::ids::{AnnotationId, SpanId, TraceId};
@@ -46,7 +46,7 @@ pub fn decode_annotation(
     if !is_object(raw) {
         return Err(AnnotationError::NotAnObject);
     }
-    let raw = RawAnnotation::read(raw);
+    let raw = RawAnnotation::read(members(raw));
     let mut mender = Mender::new(ctx.limits, Rc::new(Cell::new(ctx.limits.max_values)));
     let name = mender.label("name", raw.name).ok_or(invalid("name", "wants a text"))?;
     let value = typed_value(&raw, &mut mender)?;
@@ -64,7 +64,7 @@ pub(super) fn decode_in_batch(
     ctx: &AnnotationContext<'_>,
     mender: &mut Mender,
 ) -> Option<Annotation> {
-    let raw = RawAnnotation::read(raw);
+    let raw = RawAnnotation::read(members(raw));
     let name = mender.label("annotations.name", raw.name).unwrap_or_else(|| {
         mender.mark("annotations.name", "missing: now unnamed");
         "unnamed".to_owned()

@@ -1,6 +1,6 @@
 //! The words of the native wire: which members a trace and a span may have, as raw slices.
 
-use super::walk::{Raw, members};
+use super::walk::{Members, Raw};
 
 /// How many members without a meaning one object may keep.
 pub(super) const MAX_UNKNOWN: usize = 1000;
@@ -17,9 +17,9 @@ macro_rules! raw_object {
 
         impl<'a> $name<'a> {
             /// Sorts the members of an object; of a repeated one the last counts.
-            pub(super) fn read(raw: Raw<'a>) -> Self {
+            pub(super) fn read(members: Members<'a>) -> Self {
                 let mut object = Self::default();
-                for (key, value) in members(raw) {
+                for (key, value) in members {
                     match &*key {
                         $(stringify!($field) => object.$field = Some(value),)*
                         _ if object.unknown.len() < MAX_UNKNOWN => {

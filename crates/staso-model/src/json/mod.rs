@@ -21,6 +21,7 @@ mod encode;
 mod error;
 mod fields;
 mod mender;
+mod outline;
 mod parts;
 mod scan;
 mod span;
@@ -35,6 +36,7 @@ pub use annotation::{AnnotationContext, decode_annotation};
 pub use encode::{encode_batch, encode_trace};
 pub use error::{AnnotationError, DecodeError};
 
+use self::outline::Outlined;
 use crate::annotation::Annotation;
 use crate::ids::{ProcessId, SpanId, TraceId};
 use crate::span::Span;
@@ -147,12 +149,12 @@ pub struct RepairReport {
 pub fn decode_batch(body: &[u8], ctx: &DecodeContext<'_>) -> Result<DecodedBatch, DecodeError> {
     // A byte order mark is not JSON, but some encoders write one.
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let summary = scan::scan(text).map_err(|mut fault| {
+    let (summary, outline) = scan::scan(text).map_err(|mut fault| {
         fault.offset += body.len() - text.len();
         DecodeError::not_json(body, fault)
     })?;
     let is_clean = summary.is_clean(ctx.limits.max_depth);
-    trace::decode_body(walk::trim(text), ctx, is_clean)
+    trace::decode_body(walk::trim(text), Outlined::new(text, &outline), ctx, is_clean)
 }
 
 /// Attributes as a JSON object: bytes as base64 text, NaN and infinities as null, repeated keys

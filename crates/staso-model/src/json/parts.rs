@@ -55,7 +55,7 @@ fn event(raw: Raw<'_>, received_ns: i64, mender: &mut Mender) -> Option<Event> {
     if !is_object(raw) {
         return None;
     }
-    let event = RawEvent::read(raw);
+    let event = RawEvent::read(members(raw));
     let time_ns = mender
         .integer("events.time_ns", event.time_ns)
         .unwrap_or_else(|| timestamp("events.timestamp", event.timestamp, received_ns, mender));
@@ -68,7 +68,7 @@ fn event(raw: Raw<'_>, received_ns: i64, mender: &mut Mender) -> Option<Event> {
 }
 
 fn link(raw: Raw<'_>, mender: &mut Mender) -> Option<Link> {
-    let link = is_object(raw).then(|| RawLink::read(raw))?;
+    let link = is_object(raw).then(|| RawLink::read(members(raw)))?;
     let trace_text = mender.label("links.trace_id", link.trace_id)?;
     let span_text = mender.label("links.span_id", link.span_id)?;
     let trace_id = trace_text.parse().unwrap_or_else(|_| TraceId::from_foreign_text(&trace_text));

@@ -6,6 +6,8 @@
 //! recurses: nesting costs one bit per level, so 64 MiB of `[` is an error and not a crash. All
 //! other readers of this module walk only bytes that passed here.
 
+use super::outline::Outline;
+
 /// What one pass saw, so that clean text can be copied without a second look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Summary {
@@ -35,12 +37,18 @@ pub(super) struct Fault {
     pub(super) expected: &'static str,
 }
 
-/// Checks that `bytes` is one value with nothing but white space around it.
-pub(super) fn scan(bytes: &[u8]) -> Result<Summary, Fault> {
-    let mut scanner =
-        Scanner { bytes, pos: 0, open: BitStack::default(), seen: Summary::default() };
+/// Checks that `bytes` is one value with nothing but white space around it. The outline is of the bytes as they
+/// are, that white space included.
+pub(super) fn scan(bytes: &[u8]) -> Result<(Summary, Outline), Fault> {
+    let mut scanner = Scanner {
+        bytes,
+        pos: 0,
+        open: BitStack::default(),
+        seen: Summary::default(),
+        outline: Outline::default(),
+    };
     scanner.run()?;
-    Ok(scanner.seen)
+    Ok((scanner.seen, scanner.outline))
 }
 
 /// The offset of the first byte at or after `pos` that ends a plain run within a string: a quote,
@@ -79,6 +87,7 @@ struct Scanner<'a> {
     pos: usize,
     open: BitStack,
     seen: Summary,
+    outline: Outline,
 }
 
 impl Scanner<'_> {
@@ -98,7 +107,7 @@ impl Scanner<'_> {
     fn begin_value(&mut self) -> Result<bool, Fault> {
         self.pos = skip_space(self.bytes, self.pos);
         match self.peek() {
-            Some(b'"') => self.string().map(|()| false),
+            Some(b'"') => self.value_string().map(|()| false),
             Some(b'[') => self.open_container(true, b']'),
             Some(b'{') => self.open_container(false, b'}'),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| false),
@@ -112,12 +121,14 @@ impl Scanner<'_> {
     }
 
     fn open_container(&mut self, is_array: bool, close: u8) -> Result<bool, Fault> {
+        let begin = self.pos;
         self.pos = skip_space(self.bytes, self.pos + 1);
         self.seen.depth = self.seen.depth.max(self.open.len + 1);
         if self.peek() == Some(close) {
             self.pos += 1;
             return Ok(false);
         }
+        self.outline.open(begin, self.open.len);
         self.open.push(is_array);
         if !is_array {
             self.key()?;
@@ -146,6 +157,7 @@ impl Scanner<'_> {
                 (Some(b']'), true) | (Some(b'}'), false) => {
                     self.pos += 1;
                     self.open.pop();
+                    self.outline.close(self.pos, self.open.len);
                 }
                 (_, true) => return Err(self.fault("`,` or `]`")),
                 (_, false) => return Err(self.fault("`,` or `}`")),
@@ -163,6 +175,13 @@ impl Scanner<'_> {
             return Err(self.fault("`:`"));
         }
         self.pos += 1;
+        Ok(())
+    }
+
+    fn value_string(&mut self) -> Result<(), Fault> {
+        let begin = self.pos;
+        self.string()?;
+        self.outline.string(begin, self.pos, self.open.len);
         Ok(())
     }
 
@@ -305,7 +324,7 @@ mod tests {
         let deep = "[".repeat(1 << 20);
         assert_eq!(scan(deep.as_bytes()).unwrap_err().offset, 1 << 20);
         let closed = deep + &"]".repeat(1 << 20);
-        assert_eq!(scan(closed.as_bytes()).unwrap().depth, 1 << 20);
+        assert_eq!(scan(closed.as_bytes()).unwrap().0.depth, 1 << 20);
     }
 
     #[test]
@@ -322,7 +341,8 @@ mod tests {
             ("-", 1, "a digit"),
         ];
         for (text, offset, expected) in cases {
-            assert_eq!(scan(text.as_bytes()), Err(Fault { offset, expected }), "{text}");
+            let fault = scan(text.as_bytes()).map(|(seen, _)| seen);
+            assert_eq!(fault, Err(Fault { offset, expected }), "{text}");
         }
     }
 

@@ -61,6 +61,9 @@ pub(super) fn unescape(raw: Raw<'_>) -> Unescaped<'_> {
         let (text, utf8) = utf8(inner);
         return Unescaped { text, mends: Mends { utf8, ..Mends::default() } };
     }
+    if let Some(unescaped) = std::str::from_utf8(inner).ok().and_then(unescape_sound) {
+        return unescaped;
+    }
     let mut out = String::with_capacity(inner.len());
     let mut mends = Mends::default();
     let mut pos = 0;
@@ -75,6 +78,30 @@ pub(super) fn unescape(raw: Raw<'_>) -> Unescaped<'_> {
         pos = next;
     }
     Unescaped { text: Cow::Owned(out), mends }
+}
+
+/// The text of the inside of a string that is UTF-8; `None` where an escape cuts a letter apart. Sound texts are
+/// nearly all, and their parts need no further check.
+fn unescape_sound<'a>(inner: &str) -> Option<Unescaped<'a>> {
+    let bytes = inner.as_bytes();
+    let mut out = String::with_capacity(inner.len());
+    let mut mends = Mends::default();
+    let (mut from, mut pos) = (0, 0);
+    loop {
+        let stop = string_run(bytes, pos);
+        match bytes.get(stop) {
+            Some(b'\\') => {
+                out.push_str(inner.get(from..stop)?);
+                let (letter, next) = read_escape(bytes, stop, &mut mends);
+                out.push(letter);
+                (from, pos) = (next, next);
+            }
+            Some(_) => pos = stop + 1,
+            None => break,
+        }
+    }
+    out.push_str(inner.get(from.min(inner.len())..)?);
+    Some(Unescaped { text: Cow::Owned(out), mends })
 }
 
 /// The character of the escape at `pos`, and the offset after it.
@@ -137,7 +164,7 @@ pub(super) fn plain_json(raw: Raw<'_>, max_depth: usize, is_clean: bool) -> (Str
 pub(super) fn json_text(text: String, max_depth: usize) -> Result<(String, Mends), String> {
     match scan(text.as_bytes()) {
         Err(_) => Err(text),
-        Ok(summary) if summary.is_clean(max_depth) => Ok((text, Mends::default())),
+        Ok((summary, _)) if summary.is_clean(max_depth) => Ok((text, Mends::default())),
         Ok(_) => Ok(plain_json(text.trim_ascii().as_bytes(), max_depth, false)),
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::annotation::decode_in_batch;
 use super::fields::{RawProcess, RawSpan, RawTrace};
 use super::mender::Mender;
+use super::outline::Outlined;
 use super::span::{self, Surroundings, derived_id};
 use super::walk::{Raw, elements, is_array, is_object, members};
 use super::{
@@ -18,6 +19,7 @@ use crate::span::{Repair, Span};
 /// Decodes a scanned body.
 pub(super) fn decode_body(
     body: Raw<'_>,
+    outlined: Outlined<'_>,
     ctx: &DecodeContext<'_>,
     is_clean: bool,
 ) -> Result<DecodedBatch, DecodeError> {
@@ -25,7 +27,7 @@ pub(super) fn decode_body(
         return Err(DecodeError::NoTraces { found: "the body is not an object" });
     }
     let (mut traces, mut processes) = (None, None);
-    for (key, value) in members(body) {
+    for (key, value) in outlined.members(body) {
         match &*key {
             "traces" => traces = Some(value),
             "processes" => processes = Some(value),
@@ -37,8 +39,8 @@ pub(super) fn decode_body(
         return Err(DecodeError::NoTraces { found: "`traces` is not an array" });
     }
     let budget = Rc::new(Cell::new(ctx.limits.max_values));
-    let mut decoder = Decoder { ctx, is_clean, batch: DecodedBatch::default(), budget };
-    for (index, trace) in elements(traces).enumerate() {
+    let mut decoder = Decoder { ctx, outlined, is_clean, batch: DecodedBatch::default(), budget };
+    for (index, trace) in outlined.elements(traces).enumerate() {
         decoder.trace(index, trace)?;
     }
     decoder.processes(processes)?;
@@ -47,6 +49,7 @@ pub(super) fn decode_body(
 
 struct Decoder<'a, 'c> {
     ctx: &'a DecodeContext<'c>,
+    outlined: Outlined<'a>,
     is_clean: bool,
     batch: DecodedBatch,
     /// Values that attributes and lists may still make.
@@ -59,18 +62,18 @@ enum Item<'a> {
     Other(Raw<'a>),
 }
 
-impl Decoder<'_, '_> {
+impl<'a> Decoder<'a, '_> {
     fn mender(&self) -> Mender {
         Mender::new(self.ctx.limits, Rc::clone(&self.budget))
     }
 
-    fn trace(&mut self, index: usize, raw: Raw<'_>) -> Result<(), DecodeError> {
+    fn trace(&mut self, index: usize, raw: Raw<'a>) -> Result<(), DecodeError> {
         let limit = self.ctx.limits.max_spans;
         if self.batch.trace_count == limit {
             return Err(DecodeError::TooManyEntries { what: "traces", limit });
         }
         self.batch.trace_count += 1;
-        let trace = RawTrace::read(raw);
+        let trace = RawTrace::read(self.outlined.members(raw));
         let mut items = self.items(raw, &trace)?;
         if items.is_empty() && trace.annotations.is_none() {
             return Ok(());
@@ -107,17 +110,17 @@ impl Decoder<'_, '_> {
     }
 
     /// The spans of a trace as slices. A trace that is not an object is one odd span.
-    fn items<'r>(&self, raw: Raw<'r>, trace: &RawTrace<'r>) -> Result<Vec<Item<'r>>, DecodeError> {
+    fn items(&self, raw: Raw<'a>, trace: &RawTrace<'a>) -> Result<Vec<Item<'a>>, DecodeError> {
         let spans = if is_object(raw) { trace.spans.unwrap_or(b"null") } else { raw };
         let room = self.ctx.limits.max_spans.saturating_sub(self.batch.spans.len());
         let is_list = is_object(raw) && is_array(spans);
         let mut items = Vec::new();
-        for element in elements(spans).filter(|_| is_list) {
+        for element in self.outlined.elements(spans).filter(|_| is_list) {
             if items.len() == room {
                 return Err(DecodeError::TooManySpans { limit: self.ctx.limits.max_spans });
             }
             items.push(match is_object(element) {
-                true => Item::Object(Box::new(RawSpan::read(element))),
+                true => Item::Object(Box::new(RawSpan::read(self.outlined.members(element)))),
                 false => Item::Other(element),
             });
         }
@@ -227,7 +230,7 @@ impl Decoder<'_, '_> {
 }
 
 fn process_sign(raw: Raw<'_>, mender: &mut Mender) -> Option<ProcessSign> {
-    let raw = RawProcess::read(raw);
+    let raw = RawProcess::read(members(raw));
     let process_id = parts::process_id("processes.id", raw.id, mender)?;
     let has_goodbye = raw.goodbye.is_some_and(|value| value != b"null" && value != b"false");
     let state = if has_goodbye {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::outline::LongEnds;
 use super::scan::{skip_space, string_run};
 use super::text::unescape;
 
@@ -13,14 +14,24 @@ pub(super) type Raw<'a> = &'a [u8];
 
 /// The members of an object, in order; none for another value.
 pub(super) fn members(raw: Raw<'_>) -> Members<'_> {
+    members_with(raw, LongEnds::default())
+}
+
+/// The same, where the ends of some values are known.
+pub(super) fn members_with<'a>(raw: Raw<'a>, ends: LongEnds<'a>) -> Members<'a> {
     let pos = if raw.first() == Some(&b'{') { 1 } else { raw.len() };
-    Members { bytes: raw, pos }
+    Members { bytes: raw, pos, ends }
 }
 
 /// The elements of an array, in order; none for another value.
 pub(super) fn elements(raw: Raw<'_>) -> Elements<'_> {
+    elements_with(raw, LongEnds::default())
+}
+
+/// The same, where the ends of some values are known.
+pub(super) fn elements_with<'a>(raw: Raw<'a>, ends: LongEnds<'a>) -> Elements<'a> {
     let pos = if raw.first() == Some(&b'[') { 1 } else { raw.len() };
-    Elements { bytes: raw, pos }
+    Elements { bytes: raw, pos, ends }
 }
 
 /// The value in `bytes`, without the white space around it.
@@ -57,6 +68,7 @@ pub(super) fn is_nonfinite(raw: Raw<'_>) -> bool {
 pub(super) struct Members<'a> {
     bytes: &'a [u8],
     pos: usize,
+    ends: LongEnds<'a>,
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -68,7 +80,7 @@ impl<'a> Iterator for Members<'a> {
         let key = unescape(self.bytes.get(start..end)?).text;
         let colon = skip_space(self.bytes, end);
         let start = skip_space(self.bytes, colon + 1);
-        self.pos = skip_value(self.bytes, start);
+        self.pos = self.ends.of(start).unwrap_or_else(|| skip_value(self.bytes, start));
         Some((key, self.bytes.get(start..self.pos)?))
     }
 }
@@ -77,6 +89,7 @@ impl<'a> Iterator for Members<'a> {
 pub(super) struct Elements<'a> {
     bytes: &'a [u8],
     pos: usize,
+    ends: LongEnds<'a>,
 }
 
 impl<'a> Iterator for Elements<'a> {
@@ -84,7 +97,7 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let start = next_item(self.bytes, self.pos)?;
-        self.pos = skip_value(self.bytes, start);
+        self.pos = self.ends.of(start).unwrap_or_else(|| skip_value(self.bytes, start));
         self.bytes.get(start..self.pos)
     }
 }
