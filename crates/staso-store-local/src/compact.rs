@@ -20,7 +20,7 @@ use crate::files::Files;
 use crate::flush::{self, NewSegment};
 use crate::hot::span_bytes;
 use crate::segment::columns::{COLUMNS, Cell};
-use crate::segment::{self, Problem, Segment, row};
+use crate::segment::{self, Effort, Problem, Segment, row};
 
 /// Files below this are of the lowest tier.
 const TIER_BYTES: u64 = 16 << 10;
@@ -338,14 +338,15 @@ impl Work<'_> {
         if spans.is_empty() {
             return Ok(());
         }
-        let place = |span: &Arc<Span>| Arc::as_ptr(span) as usize;
-        let from: HashMap<usize, (i64, u64)> = spans.iter().map(place).zip(from).collect();
+        let address = |span: &Arc<Span>| Arc::as_ptr(span) as usize;
+        let from: HashMap<usize, (i64, u64)> = spans.iter().map(address).zip(from).collect();
         segment::sort(&mut spans);
-        let from = spans.iter().filter_map(|span| from.get(&place(span)).copied()).collect();
+        let from = spans.iter().filter_map(|span| from.get(&address(span)).copied()).collect();
         let (number, directory) = (self.next_segment, &self.task.directory);
         self.next_segment += 1;
+        let place = (self.task.ws, directory.as_str(), number);
         let mut segment =
-            flush::write_segment(self.task.ws, directory, number, spans, self.files, self.root)
+            flush::write_segment(place, spans, Effort::Thorough, self.files, self.root)
                 .map_err(Failure::Error)?;
         segment.spans.iter_mut().for_each(|span| *span = Arc::new(outline(span)));
         self.outputs.push(Output { segment, from });

@@ -12,7 +12,7 @@ use crate::apply::{Kept, run};
 use crate::cache::Place;
 use crate::error::from_io;
 use crate::files::Files;
-use crate::segment;
+use crate::segment::{self, Effort};
 
 /// What is to be flushed.
 pub(crate) struct Plan {
@@ -88,20 +88,21 @@ pub(crate) fn remove(files: &Files, root: &Path, segments: &[NewSegment]) {
 impl Group {
     fn write(mut self, number: i64, files: &Files, root: &Path) -> Result<NewSegment, StoreError> {
         segment::sort(&mut self.spans);
-        write_segment(self.ws, &self.directory, number, self.spans, files, root)
+        let place = (self.ws, self.directory.as_str(), number);
+        write_segment(place, self.spans, Effort::Quick, files, root)
     }
 }
 
-/// Writes a segment of spans that are sorted. `directory` is below the root.
+/// Writes a segment of spans that are sorted. It is said by its workspace, its directory below the root, and its
+/// number.
 pub(crate) fn write_segment(
-    ws: i64,
-    directory: &str,
-    number: i64,
+    (ws, directory, number): (i64, &str, i64),
     spans: Vec<Arc<Span>>,
+    effort: Effort,
     files: &Files,
     root: &Path,
 ) -> Result<NewSegment, StoreError> {
-    let bytes = segment::encode(&spans)?;
+    let bytes = segment::encode(&spans, effort)?;
     let path = format!("{directory}/{number:010}.parquet");
     let (target, draft) = (root.join(&path), root.join(format!("{path}.tmp")));
     let write = || -> std::io::Result<()> {

@@ -17,6 +17,7 @@
 //! text, quotes included, or sets `input_is_text` / `output_is_text`.
 
 mod annotation;
+mod blocks;
 mod encode;
 mod error;
 mod fields;

@@ -6,7 +6,9 @@
 //! string of its own text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use super::blocks::{BLOCK, block, specials};
 use super::scan::{hex4, scan, string_run};
 use super::walk::{Raw, is_nonfinite, skip_scalar, skip_value};
 
@@ -61,9 +63,11 @@ pub(super) fn unescape(raw: Raw<'_>) -> Unescaped<'_> {
         let (text, utf8) = utf8(inner);
         return Unescaped { text, mends: Mends { utf8, ..Mends::default() } };
     }
-    if let Some(unescaped) = std::str::from_utf8(inner).ok().and_then(unescape_sound) {
-        return unescaped;
-    }
+    unescape_sound(inner).unwrap_or_else(|| unescape_damaged(inner))
+}
+
+/// The text of the inside of a string that is not UTF-8, piece by piece.
+fn unescape_damaged<'a>(inner: &[u8]) -> Unescaped<'a> {
     let mut out = String::with_capacity(inner.len());
     let mut mends = Mends::default();
     let mut pos = 0;
@@ -80,28 +84,43 @@ pub(super) fn unescape(raw: Raw<'_>) -> Unescaped<'_> {
     Unescaped { text: Cow::Owned(out), mends }
 }
 
-/// The text of the inside of a string that is UTF-8; `None` where an escape cuts a letter apart. Sound texts are
-/// nearly all, and their parts need no further check.
-fn unescape_sound<'a>(inner: &str) -> Option<Unescaped<'a>> {
-    let bytes = inner.as_bytes();
-    let mut out = String::with_capacity(inner.len());
+/// The text of the inside of a string, in one go; `None` where it is not UTF-8. Nearly all are.
+fn unescape_sound<'a>(inner: &[u8]) -> Option<Unescaped<'a>> {
+    let mut out = Vec::with_capacity(inner.len());
     let mut mends = Mends::default();
+    // What stands from `from` to `pos` is plain and to be copied.
     let (mut from, mut pos) = (0, 0);
-    loop {
-        let stop = string_run(bytes, pos);
-        match bytes.get(stop) {
-            Some(b'\\') => {
-                out.push_str(inner.get(from..stop)?);
-                let (letter, next) = read_escape(bytes, stop, &mut mends);
-                out.push(letter);
-                (from, pos) = (next, next);
+    while let Some(block) = block(inner, pos) {
+        let (begin, mut marks) = (pos, specials(block));
+        pos += BLOCK;
+        while marks != 0 {
+            let at = marks.trailing_zeros() as usize;
+            marks &= marks - 1;
+            if block[at] == b'\\' {
+                from = unescape_one(inner, from..begin + at, &mut out, &mut mends);
+                pos = pos.max(from);
+                marks &= u32::MAX.checked_shl(u32::try_from(from - begin).ok()?).unwrap_or(0);
             }
-            Some(_) => pos = stop + 1,
-            None => break,
         }
     }
-    out.push_str(inner.get(from.min(inner.len())..)?);
-    Some(Unescaped { text: Cow::Owned(out), mends })
+    while let Some(at) = memchr::memchr(b'\\', inner.get(pos..).unwrap_or_default()) {
+        from = unescape_one(inner, from..pos + at, &mut out, &mut mends);
+        pos = from;
+    }
+    out.extend_from_slice(inner.get(from..).unwrap_or_default());
+    Some(Unescaped { text: Cow::Owned(String::from_utf8(out).ok()?), mends })
+}
+
+/// Copies a plain run and the character of the escape behind it; answers the offset after that.
+fn unescape_one(inner: &[u8], plain: Range<usize>, out: &mut Vec<u8>, mends: &mut Mends) -> usize {
+    let backslash = plain.end;
+    out.extend_from_slice(inner.get(plain).unwrap_or_default());
+    let (letter, next) = read_escape(inner, backslash, mends);
+    match u8::try_from(letter) {
+        Ok(byte) if byte.is_ascii() => out.push(byte),
+        _ => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+    next
 }
 
 /// The character of the escape at `pos`, and the offset after it.
@@ -293,7 +312,29 @@ impl Plain {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_come_back(text in "[a-z\"\\\\\n\u{1}\u{e9}\u{6f0}\u{1f600}]{0,80}") {
+            let raw = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(unescape(raw.as_bytes()).text, text.as_str());
+            let raw = raw.escape_default().to_string().replace("\\u{e9}", "\\u00e9");
+            let once = unescape_sound(raw.as_bytes()).map(|sound| sound.text);
+            prop_assert_eq!(once, Some(unescape_damaged(raw.as_bytes()).text));
+        }
+
+        #[test]
+        fn both_ways_read_the_same(inner in "[a\\\\u0d8\u{e9}/]{0,60}") {
+            if let Some(sound) = unescape_sound(inner.as_bytes()) {
+                let damaged = unescape_damaged(inner.as_bytes());
+                prop_assert_eq!(sound.text, damaged.text);
+                prop_assert_eq!(sound.mends.surrogate, damaged.mends.surrogate);
+            }
+        }
+    }
 
     fn plain(text: &str) -> String {
         plain_json(text.as_bytes(), 3, false).0

@@ -102,7 +102,25 @@ pub(crate) const HEAD: usize = 35;
 pub(crate) const PAGE_BYTES: usize = 256 << 10;
 /// Other columns have pages of so many rows, so that reading one trace decodes little.
 const PAGE_ROWS: usize = 2048;
-const LEVEL: i32 = 3;
+
+/// How hard a segment is compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Effort {
+    /// Ingest waits for it in the end, and compaction reads it soon.
+    Quick,
+    /// It stays.
+    Thorough,
+}
+
+impl Effort {
+    /// As zstd counts.
+    fn level(self) -> i32 {
+        match self {
+            Self::Quick => 1,
+            Self::Thorough => 3,
+        }
+    }
+}
 
 /// The schema.
 pub(super) fn schema() -> Result<TypePtr, ParquetError> {
@@ -123,10 +141,10 @@ pub(super) fn schema() -> Result<TypePtr, ParquetError> {
 }
 
 /// How the columns are written.
-pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
+pub(super) fn properties(effort: Effort) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by("staso".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(effort.level())?))
         .set_data_page_row_count_limit(PAGE_ROWS);
     for (name, sort) in COLUMNS {
         let path = ColumnPath::from(name);

@@ -23,6 +23,7 @@ use staso_store::StoreError;
 use crate::error::from_sqlite;
 
 pub(crate) use checked::{BLOCK, checksums, damaged_blocks};
+pub(crate) use columns::Effort;
 pub(crate) use place::{day_of, directory_of, workspace_of};
 pub(crate) use read::{Problem, Segment};
 pub(crate) use write::{encode, sort};

@@ -11,7 +11,7 @@ use parquet::file::writer::SerializedFileWriter;
 use staso_model::{Span, TraceId};
 use staso_store::StoreError;
 
-use super::columns::{self, COLUMNS, Cell, PAGE_BYTES};
+use super::columns::{self, COLUMNS, Cell, Effort, PAGE_BYTES};
 use super::row;
 
 /// Sorts spans as a segment has them: by conversation, trace, time. All spans of a trace count to the
@@ -32,7 +32,7 @@ pub(crate) fn sort(spans: &mut [Arc<Span>]) {
 }
 
 /// The bytes of a segment of these spans, which are sorted.
-pub(crate) fn encode(spans: &[Arc<Span>]) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn encode(spans: &[Arc<Span>], effort: Effort) -> Result<Vec<u8>, StoreError> {
     let mut table: Vec<Vec<Cell>> =
         COLUMNS.iter().map(|_| Vec::with_capacity(spans.len())).collect();
     for span in spans {
@@ -41,11 +41,11 @@ pub(crate) fn encode(spans: &[Arc<Span>]) -> Result<Vec<u8>, StoreError> {
             column.push(cell);
         }
     }
-    write(&table).map_err(|e| StoreError::Engine(format!("cannot write a segment: {e}")))
+    write(&table, effort).map_err(|e| StoreError::Engine(format!("cannot write a segment: {e}")))
 }
 
-fn write(table: &[Vec<Cell>]) -> Result<Vec<u8>, ParquetError> {
-    let properties: Arc<WriterProperties> = Arc::new(columns::properties()?);
+fn write(table: &[Vec<Cell>], effort: Effort) -> Result<Vec<u8>, ParquetError> {
+    let properties: Arc<WriterProperties> = Arc::new(columns::properties(effort)?);
     let mut writer = SerializedFileWriter::new(Vec::new(), columns::schema()?, properties)?;
     let mut group = writer.next_row_group()?;
     let mut cells = table.iter();
