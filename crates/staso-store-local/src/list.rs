@@ -116,22 +116,24 @@ fn each_match(
     found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
-    let (sql, params) = phase.statement(reader, query)?;
-    let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
-    let mut rows = statement.query(params_from_iter(params)).map_err(from_sqlite)?;
-    let mut last = None;
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        // A filter may read all spans of a row that does not match.
-        stop.check()?;
-        let (trace_id, record) = columns(row).map_err(from_sqlite)?;
-        // Texts that differ in letter case only lead to one trace one after another.
-        if last.replace(trace_id) == Some(trace_id) {
-            continue;
-        }
-        let Some(row) = reader.stored_row(trace_id, record)? else { continue };
-        let mut spans = LazySpans::new(reader, trace_id);
-        if matcher.matches(&row, &mut spans)? && !found(row)? {
-            break;
+    let walk = phase.walk(reader, query)?;
+    let mut statement = reader.conn.prepare_cached(&walk.sql).map_err(from_sqlite)?;
+    for params in walk.runs() {
+        let mut rows = statement.query(params_from_iter(params)).map_err(from_sqlite)?;
+        let mut last = None;
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            // A filter may read all spans of a row that does not match.
+            stop.check()?;
+            let (trace_id, record) = columns(row).map_err(from_sqlite)?;
+            // Texts that differ in letter case only lead to one trace one after another.
+            if last.replace(trace_id) == Some(trace_id) {
+                continue;
+            }
+            let Some(row) = reader.stored_row(trace_id, record)? else { continue };
+            let mut spans = LazySpans::new(reader, trace_id);
+            if matcher.matches(&row, &mut spans)? && !found(row)? {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! The texts of each trace's row, for finding traces by them: agents, models, users, conversations and so on.
 //!
-//! `trace_terms` has a row per trace, field and value, in the order of lists: a list that asks for a value walks
-//! these rows from the newest, and reads the records of those alone. They change in the transaction that
-//! changes the trace's row. What they say is a necessary condition and never more: a long text stands
+//! `trace_terms` has a row per trace, field and value: by day, and in a day in the order of lists. A list that asks
+//! for a value walks these rows day by day from the newest, and reads the records of those alone. What a batch adds
+//! stands together, in its day: else each row would be on a page of its own, all of which SQLite's log
+//! would take. The rows change in the transaction that changes the trace's row. What they say is a necessary condition and never more: a long text stands
 //! there by its beginning, letters as they count as the same, and the matcher has the last word.
 
 mod read;
@@ -24,18 +25,27 @@ use crate::error::from_sqlite;
 use crate::files::Files;
 use crate::migrate::{meta, transact};
 
-pub(crate) use read::{count, each};
+pub(crate) use read::{Days, days, each, is_rare, rarest};
 
 /// `exact` is the text as it stands where that is another than `folded`, else empty.
 pub(crate) const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS trace_terms (
-  ws INTEGER NOT NULL, field INTEGER NOT NULL, folded TEXT NOT NULL, start_ns INTEGER NOT NULL,
-  trace_id BLOB NOT NULL, exact TEXT NOT NULL, PRIMARY KEY (ws, field, folded, start_ns, trace_id, exact)
+  ws INTEGER NOT NULL, day INTEGER NOT NULL, field INTEGER NOT NULL, folded TEXT NOT NULL,
+  start_ns INTEGER NOT NULL, trace_id BLOB NOT NULL, exact TEXT NOT NULL,
+  PRIMARY KEY (ws, day, field, folded, start_ns, trace_id, exact)
 ) STRICT, WITHOUT ROWID;
 ";
 
 /// A longer text stands by so many of its first bytes.
 const MAX_BYTES: usize = 256;
+
+/// A day of [`TABLE`], as SQL divides as well.
+pub(crate) const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The day on which a trace that began then stands.
+fn day(start_ns: i64) -> i64 {
+    start_ns / DAY_NS
+}
 
 /// Where statuses stand, beside the text fields. Most traces are well: only the others are there.
 const STATUS: i64 = 9;
@@ -140,9 +150,11 @@ pub(crate) fn replace(
     let has_moved = old.start_ns != new.start_ns;
     let gone = old.terms.iter().filter(|term| has_moved || !new.terms.contains(term));
     for Term { field, folded, exact } in gone {
-        let sql = "DELETE FROM trace_terms WHERE ws = ?1 AND field = ?2 AND folded = ?3
+        let sql =
+            "DELETE FROM trace_terms WHERE ws = ?1 AND day = ?7 AND field = ?2 AND folded = ?3
                    AND start_ns = ?4 AND trace_id = ?5 AND exact = ?6";
-        run(conn, sql, params![ws, field, folded, old.start_ns, trace_id.0, exact])?;
+        let start_ns = old.start_ns;
+        run(conn, sql, params![ws, field, folded, start_ns, trace_id.0, exact, day(start_ns)])?;
     }
     let added = new.terms.iter().filter(|term| has_moved || !old.terms.contains(term));
     added.into_iter().try_for_each(|term| insert(conn, trace, new.start_ns, term))
@@ -154,19 +166,22 @@ fn insert(
     start_ns: i64,
     Term { field, folded, exact }: &Term,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO trace_terms (ws, field, folded, start_ns, trace_id, exact)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    run(conn, sql, params![ws, field, folded, start_ns, trace_id.0, exact]).map(drop)
+    let sql =
+        "INSERT OR IGNORE INTO trace_terms (ws, field, folded, start_ns, trace_id, exact, day)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let params = params![ws, field, folded, start_ns, trace_id.0, exact, day(start_ns)];
+    run(conn, sql, params).map(drop)
 }
 
 /// How many terms a trace of this row has; `None` where the table lacks one of them.
 pub(crate) fn there(conn: &Connection, ws: i64, row: &TraceRow) -> rusqlite::Result<Option<i64>> {
     let Terms { start_ns, terms } = Terms::of(row);
-    let sql = "SELECT 1 FROM trace_terms WHERE ws = ?1 AND field = ?2 AND folded = ?3
+    let sql = "SELECT 1 FROM trace_terms WHERE ws = ?1 AND day = ?7 AND field = ?2 AND folded = ?3
                AND start_ns = ?4 AND trace_id = ?5 AND exact = ?6";
     let mut statement = conn.prepare_cached(sql)?;
     for Term { field, folded, exact } in &terms {
-        if !statement.exists(params![ws, field, folded, start_ns, row.trace_id.0, exact])? {
+        let id = row.trace_id.0;
+        if !statement.exists(params![ws, field, folded, start_ns, id, exact, day(start_ns)])? {
             return Ok(None);
         }
     }

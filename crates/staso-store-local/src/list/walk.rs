@@ -11,7 +11,7 @@ use staso_store::query::{
 };
 
 use crate::read::Reader;
-use crate::terms::{self, Term};
+use crate::terms::{self, DAY_NS, Days, Term};
 
 /// Conditions joined by AND, with their parameters.
 #[derive(Default)]
@@ -76,20 +76,40 @@ pub(super) fn phases(query: &TraceQuery) -> Vec<Phase> {
     phases
 }
 
-/// Where fewer traces than this have a term, they are looked up and sorted, whatever the order.
-const FEW: i64 = 1_000;
+/// A statement that finds candidates in order.
+pub(super) struct Walk {
+    pub(super) sql: String,
+    params: Vec<Sql>,
+    /// The place of the day among the parameters, and the days, newest first; `None`: one run walks everything.
+    by_day: Option<(usize, Days)>,
+}
+
+impl Walk {
+    /// The parameters of each run of the statement: what they find stands in the order of the list.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Vec<Sql>> {
+        let once = self.by_day.is_none().then(|| self.params.clone());
+        let on = |(place, day): (usize, i64)| {
+            let mut params = self.params.clone();
+            params[place] = Sql::Integer(day);
+            params
+        };
+        let days = self.by_day.iter().flat_map(|(at, days)| days.iter().map(|day| (*at, *day)));
+        once.into_iter().chain(days.map(on))
+    }
+}
 
 impl Phase {
     /// The statement of the walk. What leads is named in it, for SQLite knows nothing of how often a value
     /// occurs.
-    pub(super) fn statement(
-        &self,
-        reader: &Reader<'_>,
-        query: &TraceQuery,
-    ) -> Result<(String, Vec<Sql>), StoreError> {
+    pub(super) fn walk(&self, reader: &Reader<'_>, query: &TraceQuery) -> Result<Walk, StoreError> {
         let mut scope = scope(reader.ws, query);
         let is_named = narrow(&query.filter, &mut scope);
-        let leader = if is_named { None } else { leader(reader, query.sort, &scope.terms)? };
+        let has_leader = !is_named && !scope.terms.is_empty();
+        let days = if has_leader { terms::days(reader, bounds(query))? } else { Vec::new() };
+        let leader = match has_leader {
+            true => leader(reader, query.sort, &scope.terms, &days)?,
+            false => None,
+        };
         let from = match leader {
             Some(_) => FROM_TERMS.to_owned(),
             None => {
@@ -97,11 +117,17 @@ impl Phase {
                 format!("traces AS r INDEXED BY {index}")
             }
         };
-        let (mut conditions, mut params) = (Vec::new(), Vec::new());
+        let (mut conditions, mut params, mut by_day) = (Vec::new(), Vec::new(), None);
         for (at, Term { field, folded, .. }) in scope.terms.iter().enumerate() {
-            let leads = leader == Some(at);
-            conditions.push(if leads { LEADS } else { FOLLOWS }.to_owned());
-            params.extend(leads.then_some(Sql::Integer(reader.ws)));
+            if leader != Some(at) {
+                conditions.push(follows());
+            } else {
+                params.push(Sql::Integer(reader.ws));
+                let (condition, day) = leads(query.sort, &days);
+                conditions.push(condition.to_owned());
+                by_day = day.is_none().then(|| (params.len(), days.clone()));
+                params.push(day.unwrap_or(Sql::Null));
+            }
             params.extend([Sql::Integer(*field), Sql::Text(folded.clone())]);
         }
         conditions.extend(scope.sql);
@@ -111,28 +137,52 @@ impl Phase {
         let (conditions, order) = (conditions.join(" AND "), &self.order);
         let sql =
             format!("SELECT r.trace_id, r.record FROM {from} WHERE {conditions} ORDER BY {order}");
-        Ok((sql.replace(LEADER, if leader.is_some() { "t" } else { "r" }), params))
+        let sql = sql.replace(LEADER, if leader.is_some() { "t" } else { "r" });
+        Ok(Walk { sql, params, by_day })
     }
+}
+
+/// When what a query finds may have begun. A cursor in the order of starts is a bound as well.
+fn bounds(query: &TraceQuery) -> (Option<i64>, Option<i64>) {
+    let cursor = query.after.filter(|_| query.sort == Sort::Start).and_then(|after| after.value);
+    (query.from_ns, query.to_ns.into_iter().chain(cursor).min())
 }
 
 /// Which of the terms is walked: the rarest. In another order than that of the start its traces have to
 /// be sorted, so that it must be rare.
-fn leader(reader: &Reader<'_>, sort: Sort, terms: &[Term]) -> Result<Option<usize>, StoreError> {
-    let mut rarest = None;
-    for (at, term) in terms.iter().enumerate() {
-        let count = terms::count(reader, term, FEW)?;
-        if (sort == Sort::Start || count < FEW) && rarest.is_none_or(|(least, _)| count < least) {
-            rarest = Some((count, at));
-        }
-    }
-    Ok(rarest.map(|(_, at)| at))
+fn leader(
+    reader: &Reader<'_>,
+    sort: Sort,
+    terms: &[Term],
+    days: &[i64],
+) -> Result<Option<usize>, StoreError> {
+    let Some(rarest) = terms::rarest(reader, terms, days)? else { return Ok(None) };
+    let leads = sort == Sort::Start || terms::is_rare(reader, &terms[rarest], days)?;
+    Ok(leads.then_some(rarest))
 }
 
 const FROM_TERMS: &str = "trace_terms AS t CROSS JOIN traces AS r INDEXED BY trace_identity
      ON r.ws = t.ws AND r.trace_id = t.trace_id";
-const LEADS: &str = "t.ws = ? AND t.field = ? AND t.folded = ?";
-const FOLLOWS: &str = "EXISTS (SELECT 1 FROM trace_terms AS f WHERE f.ws = r.ws AND f.field = ?
-     AND f.folded = ? AND f.start_ns = r.start_ns AND f.trace_id = r.trace_id)";
+
+/// The condition of the term that leads, and its days where it has them all: in the order of starts each run has
+/// one.
+fn leads(sort: Sort, days: &[i64]) -> (&'static str, Option<Sql>) {
+    if sort == Sort::Start {
+        return ("t.ws = ? AND t.day = ? AND t.field = ? AND t.folded = ?", None);
+    }
+    let days: Vec<String> = days.iter().map(i64::to_string).collect();
+    let condition = "t.ws = ? AND t.day IN (SELECT value FROM json_each(?))
+                     AND t.field = ? AND t.folded = ?";
+    (condition, Some(Sql::Text(format!("[{}]", days.join(",")))))
+}
+
+/// The condition of a term that does not.
+fn follows() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM trace_terms AS f WHERE f.ws = r.ws AND f.field = ? AND f.folded = ?
+         AND f.day = r.start_ns / {DAY_NS} AND f.start_ns = r.start_ns AND f.trace_id = r.trace_id)"
+    )
+}
 
 /// The query's own columns. They say exactly what [`matching::in_scope`] says.
 fn scope(ws: i64, query: &TraceQuery) -> Conditions {

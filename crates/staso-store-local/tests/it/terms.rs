@@ -6,8 +6,9 @@ use std::path::Path;
 use rusqlite::Connection;
 use staso_model::{Span, SpanStatus};
 use staso_store::conversations::{ConversationsQuery, TurnsQuery};
+use staso_store::memory::MemoryStore;
 use staso_store::query::parse::parse;
-use staso_store::query::{FacetField, FacetQuery, Filter, TextField, TraceQuery};
+use staso_store::query::{FacetField, FacetQuery, Filter, Sort, TextField, TraceQuery};
 use staso_store::{Deletion, Store, Target};
 use staso_store_local::{LocalStore, Options, inspect};
 
@@ -129,6 +130,41 @@ async fn the_terms_of_a_trace_go_with_it() {
     assert_eq!(terms(dir.path()), 0);
 }
 
+/// Pages of a list over many days, some before 1970, in every order, are those of the memory store.
+#[tokio::test]
+async fn lists_over_many_days_are_in_order() {
+    const DAY_NS: i64 = 86_400_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (local, memory) = (filled(dir.path()).await, MemoryStore::default());
+    let at = |trace: u64| (trace.cast_signed() % 11 - 4) * DAY_NS + trace.cast_signed() % 3 - 1;
+    let spans = (1..=60).map(|trace| {
+        let mut span = told(trace);
+        span.version.sequence = 100;
+        span.start_ns = at(trace);
+        span.end_ns = Some(span.start_ns + trace.cast_signed() * 37 % 11);
+        span
+    });
+    let spans: Vec<Span> = spans.collect();
+    local.append(batch(spans.clone())).await.unwrap();
+    memory.append(batch(spans)).await.unwrap();
+    let all = TraceQuery { limit: 7, ..everything() };
+    for text in ["", "agent:planner", "agent:planner session:\"talk 1\" tag:one", "user:\"user 7\""]
+    {
+        for sort in [Sort::Start, Sort::Duration, Sort::Cost, Sort::Spans] {
+            for (from_ns, to_ns) in [(None, None), (Some(-DAY_NS), Some(3 * DAY_NS + 1))] {
+                let filter = parse(text).unwrap();
+                let mut query = TraceQuery { filter, sort, from_ns, to_ns, ..all.clone() };
+                loop {
+                    let page = local.traces(&query).await.unwrap();
+                    assert_eq!(page, memory.traces(&query).await.unwrap(), "{text} {sort:?}");
+                    let Some(next) = page.next else { break };
+                    query.after = Some(next);
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn terms_that_contradict_the_rows_are_found_and_the_remedy_mends_them() {
     for (damage, words) in [
@@ -137,7 +173,7 @@ async fn terms_that_contradict_the_rows_are_found_and_the_remedy_mends_them() {
             "UPDATE trace_terms SET start_ns = 7 WHERE field = 7 AND start_ns > 3",
             "2 trace(s) among",
         ),
-        ("INSERT INTO trace_terms VALUES (1, 7, 'none', 1, x'00', '')", "more than the rows"),
+        ("INSERT INTO trace_terms VALUES (1, 0, 7, 'none', 1, x'00', '')", "more than the rows"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path()).await.close().await.unwrap();
