@@ -6,6 +6,8 @@ use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
 use staso_journal::{Home, ServerInfo};
 use staso_server::view::refusal::ErrorBody;
+use ureq::Body;
+use ureq::http::{Response, StatusCode};
 
 use crate::environment;
 use crate::output::WithHint as _;
@@ -62,10 +64,7 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("X-API-Key", token);
         }
-        let mut response = request
-            .call()
-            .with_context(|| format!("no answer from {}", self.url))
-            .hint("`staso doctor` looks for the reason")?;
+        let mut response = self.answered(request.call())?;
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
         if response.status().is_success() {
             return serde_json::from_slice(&body)
@@ -74,9 +73,43 @@ impl Client {
                 })
                 .hint("is the address right, and the server of this version?");
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
+        self.refused(response.status(), &body)
+    }
+
+    /// The answer to a POST of JSON, once it is known to be none of refusal. It may take as long as the
+    /// server lets it.
+    pub(crate) fn post(&self, path: &str, json: &[u8]) -> anyhow::Result<Response<Body>> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let mut request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(TIMEOUT))
+            .build()
+            .header("Content-Type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("X-API-Key", token);
+        }
+        let mut response = self.answered(request.send(json))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body = response.body_mut().read_to_vec()?;
+        self.refused(response.status(), &body)
+    }
+
+    fn answered(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> anyhow::Result<Response<Body>> {
+        answer
+            .with_context(|| format!("no answer from {}", self.url))
+            .hint("`staso doctor` looks for the reason")
+    }
+
+    fn refused<T>(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<T> {
+        match serde_json::from_slice::<ErrorBody>(body) {
             Ok(refusal) => Err(anyhow!(refusal.error.message)).hint(refusal.error.hint),
-            Err(_) => bail!("{} answered {}", self.url, response.status()),
+            Err(_) => bail!("{} answered {status}", self.url),
         }
     }
 }

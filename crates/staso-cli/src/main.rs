@@ -8,9 +8,11 @@ mod config;
 mod doctor;
 mod environment;
 mod output;
+mod query;
 mod serve;
 mod settings;
 mod show;
+mod sql;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print one trace as a tree
     Show(show::ShowArgs),
+    /// Ask in SQL
+    Query(query::QueryArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// What the server is told, and by whom
@@ -45,6 +49,10 @@ enum Command {
     Config(ConfigCommand),
     /// Print the OpenAPI description of the HTTP API
     Openapi,
+    /// What a server starts for one query
+    #[cfg(feature = "sql")]
+    #[command(name = sql::CHILD, hide = true)]
+    SqlChild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +88,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&place, args).map(|()| ExitCode::SUCCESS),
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Query(args) => query::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Config(ConfigCommand::Show(args)) => {
             config::run(&place, args.origins).map(|()| ExitCode::SUCCESS)
@@ -88,5 +97,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             output::print(&staso_server::openapi_json()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(feature = "sql")]
+        Command::SqlChild => Ok(staso_sql::engine::run()),
     }
 }

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
+use crate::sql::{self, Sql};
 use crate::{
     agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, queries, setup,
 };
@@ -62,6 +63,7 @@ pub(crate) struct App {
     pub(crate) inflight_kib: Arc<Semaphore>,
     /// Live listeners at one time.
     pub(crate) live_permits: Arc<Semaphore>,
+    pub(crate) sql: Sql,
     pub(crate) started_ns: i64,
 }
 
@@ -114,6 +116,7 @@ fn reads() -> Router<Arc<App>> {
         .route("/api/sessions", get(conversations::list))
         .route("/api/sessions/{session_id}", get(conversations::one))
         .route("/api/live", get(live::live))
+        .route("/api/sql", post(sql::sql).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES)))
 }
 
 /// Stands in front of every path: lets in only who may come in, and signs every answer.

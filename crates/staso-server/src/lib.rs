@@ -29,6 +29,7 @@ mod params;
 mod queries;
 mod server;
 mod setup;
+mod sql;
 mod storage;
 pub mod view;
 
@@ -37,4 +38,5 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use openapi::openapi_json;
 pub use server::{ServeError, Server, run};
+pub use staso_sql::Program as SqlProgram;
 pub use storage::{Damage, Inspection, inspect};

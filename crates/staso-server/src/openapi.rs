@@ -7,7 +7,9 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
 use crate::view::{annotation, change, skeleton, span, trace};
-use crate::{agents, annotations, conversations, ingest, live, metrics, params, queries, setup};
+use crate::{
+    agents, annotations, conversations, ingest, live, metrics, params, queries, setup, sql,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +36,7 @@ use crate::{agents, annotations, conversations, ingest, live, metrics, params, q
         conversations::list,
         conversations::one,
         live::stream::live,
+        sql::sql,
     ),
     components(schemas(
         trace::TraceRow,

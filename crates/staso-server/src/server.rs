@@ -23,6 +23,7 @@ use crate::interruptions::close_interrupted;
 use crate::journal_pickup::pick_up;
 use crate::listener;
 use crate::live::{self, Hub};
+use crate::sql::Sql;
 
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
 const MAX_LIVE_LISTENERS: usize = 128;
@@ -286,6 +287,7 @@ fn new_app(
         decode_permits: Arc::new(Semaphore::new(cores)),
         inflight_kib: Arc::new(Semaphore::new(config.limits.max_inflight_bytes / 1024)),
         live_permits: Arc::new(Semaphore::new(MAX_LIVE_LISTENERS)),
+        sql: Sql::new(config.sql_program.clone(), config.sql, config.data_dir()),
         started_ns,
     }
 }

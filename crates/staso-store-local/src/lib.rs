@@ -30,6 +30,7 @@ mod schema;
 mod segment;
 mod span_record;
 mod spans;
+mod tables;
 mod tokens;
 mod wal;
 mod writer;
@@ -51,6 +52,7 @@ use staso_store::metrics::{
 };
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::tables::{TableSink, TablesQuery};
 use staso_store::{
     Appended, Batch, Capabilities, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
 };
@@ -246,7 +248,7 @@ fn batch_bytes(batch: &Batch) -> usize {
 #[async_trait]
 impl Store for LocalStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true }
+        Capabilities { durable: true, tables: true }
     }
 
     async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
@@ -383,6 +385,18 @@ impl Store for LocalStore {
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         self.pool.read(|snapshot| read::workspaces(snapshot.conn)).await
+    }
+
+    async fn tables(
+        &self,
+        query: &TablesQuery,
+        sink: Box<dyn TableSink>,
+    ) -> Result<(), StoreError> {
+        let asked = query.clone();
+        self.read(&query.workspace, query.now_ns, move |reader| {
+            tables::hand_over(reader, &asked, sink)
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

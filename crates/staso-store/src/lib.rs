@@ -17,6 +17,7 @@ mod process;
 pub mod query;
 pub mod rollup;
 pub mod row;
+pub mod tables;
 mod traits;
 pub mod tree;
 

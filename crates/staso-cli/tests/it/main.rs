@@ -5,3 +5,5 @@ mod commands;
 mod crash;
 mod program;
 mod show;
+#[cfg(feature = "sql")]
+mod sql;

@@ -16,6 +16,7 @@ pub mod receipt;
 pub mod refusal;
 pub mod skeleton;
 pub mod span;
+pub mod sql;
 pub mod trace;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -14,6 +14,7 @@ mod migration;
 mod rebuilding;
 mod sqlite_files;
 mod suite;
+mod tables;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};
 use staso_store::{Batch, ProcessSign, Sign};

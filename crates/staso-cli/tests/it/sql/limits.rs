@@ -1,0 +1,142 @@
+//! How much may run and come back, and what becomes of a query whose asker has left.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{accept, ask, rows, turn};
+use crate::program::{PATIENCE, Serving};
+
+/// A query that runs into every limit if it is let.
+const ENDLESS: &str =
+    "with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t";
+
+/// The children of a process, by what the system says of every process.
+fn children(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // After the name in parentheses: the state, then the parent.
+        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        let mut words = rest.split(' ');
+        let (state, ppid) = (words.next(), words.next());
+        if ppid == Some(parent.to_string().as_str()) && state != Some("Z") {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// Begins to ask and does not wait for the answer.
+fn begin(server: &Serving, sql: &str) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let body = json!({ "sql": sql }).to_string();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head =
+        format!("POST /api/sql HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    stream
+}
+
+#[test]
+fn answers_are_cut_at_rows_and_bytes_and_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("STASO_SQL_MAX_BYTES", "100000"), ("STASO_SQL_MAX_ROWS", "50000")];
+    let server = Serving::start_with(&dir.path().join("home"), &settings);
+    for (format, is_json) in [("json", true), ("csv", false), ("arrow", false), ("parquet", false)]
+    {
+        let sql = "select value, random() from generate_series(1, 1000000) as t(value)";
+        let few = ask(&server, &json!({"sql": sql, "format": format, "max_rows": 7}));
+        assert_eq!((few.status, few.cut.as_deref()), (200, Some("rows")), "{format}");
+        let many = ask(&server, &json!({"sql": sql, "format": format, "max_rows": 50000}));
+        assert_eq!((many.status, many.cut.as_deref()), (200, Some("bytes")), "{format}");
+        assert!((90_000..400_000).contains(&many.body.len()), "{format}: {}", many.body.len());
+        if is_json {
+            let (few, many) = (few.json(), many.json());
+            assert_eq!((&few["row_count"], &few["cut"]), (&json!(7), &json!("rows")));
+            assert_eq!(many["cut"], "bytes");
+            assert_eq!(many["row_count"], many["rows"].as_array().unwrap().len());
+        }
+    }
+    let whole = ask(&server, &json!({"sql": "select 1", "max_rows": 1}));
+    assert_eq!((whole.cut, &whole.json()["cut"]), (None, &json!(null)));
+}
+
+#[test]
+fn who_leaves_takes_the_query_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Serving::start(&dir.path().join("home"));
+    let asked = begin(&server, ENDLESS);
+    wait_until("a child runs", || !children(server.pid()).is_empty());
+    drop(asked);
+    wait_until("it is gone", || children(server.pid()).is_empty());
+}
+
+#[test]
+fn no_more_run_than_may_and_the_rest_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let server = Serving::start_with(&home, &[("STASO_SQL_CONCURRENT", "1")]);
+    accept(&server, "k", &[turn(1)]);
+    let asked = begin(&server, ENDLESS);
+    wait_until("a child runs", || !children(server.pid()).is_empty());
+    let other = ask(&server, &json!({"sql": "select 1"}));
+    assert_eq!((other.status, &other.json()["error"]["code"]), (429, &json!("sql_busy")));
+    let child = children(server.pid())[0];
+    // Everything else is answered meanwhile, and a killed child harms nobody.
+    accept(&server, "k2", &[turn(2)]);
+    let killed = std::process::Command::new("kill").args(["-9", &child.to_string()]).status();
+    assert!(killed.unwrap().success());
+    wait_until("there is room again", || ask(&server, &json!({"sql": "select 1"})).status == 200);
+    assert_eq!(rows(&server, "select count(*) from traces"), json!([[2]]));
+    drop(asked);
+}
+
+#[test]
+fn a_server_that_ends_leaves_no_query_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Serving::start(&dir.path().join("home"));
+    let _asked = begin(&server, ENDLESS);
+    wait_until("a child runs", || !children(server.pid()).is_empty());
+    let child = children(server.pid())[0];
+    server.kill();
+    wait_until("it is gone", || !Path::new(&format!("/proc/{child}/cmdline")).exists());
+}
+
+/// A child holds the files it was given and can open no other.
+#[test]
+fn a_running_query_has_no_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Serving::start(&dir.path().join("home"));
+    accept(&server, "k", &[turn(1)]);
+    let asked = begin(&server, &format!("select count(*) from spans s, ({ENDLESS}) t"));
+    let limits =
+        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let is_sealed = |pid: &u32| {
+        let limits = limits(*pid);
+        let row = limits.lines().find(|line| line.starts_with("Max open files"));
+        row.is_some_and(|row| row.split_whitespace().filter(|word| *word == "0").count() == 2)
+    };
+    wait_until("the child is sealed", || children(server.pid()).iter().any(|pid| is_sealed(pid)));
+    let child = children(server.pid())[0];
+    let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap();
+    assert!(environment.is_empty(), "nothing of our environment is there");
+    for file in std::fs::read_dir(format!("/proc/{child}/fd")).unwrap().flatten() {
+        let target = std::fs::read_link(file.path()).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        assert!(!target.contains("catalog.db") && !target.contains(".wal"), "{target}");
+    }
+    drop(asked);
+}
