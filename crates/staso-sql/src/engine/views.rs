@@ -46,7 +46,7 @@ const TRACES: &str = "
 
 const ANNOTATIONS: &str = "
     SELECT id, trace_id, span_id, name, data_type,
-      coalesce(label, CAST(number AS VARCHAR), CAST(boolean AS VARCHAR)) AS value,
+      coalesce(label, arrow_cast(number, 'Utf8'), arrow_cast(boolean, 'Utf8')) AS value,
       number, label, boolean, comment, source, author,
       arrow_cast(created_ns, 'Timestamp(Nanosecond, Some(\"UTC\"))') AS created_at, created_ns
     FROM stored";

@@ -137,8 +137,7 @@ fn what_wants_everything_gets_to_a_limit() {
     let dir = tempfile::tempdir().unwrap();
     let settings = [("STASO_SQL_TIMEOUT_SECS", "4"), ("STASO_SQL_MEMORY_BYTES", "402653184")];
     let server = server(dir.path(), &settings);
-    let wide = vec!["spans"; 9].iter().enumerate().map(|(n, t)| format!("{t} s{n}"));
-    let wide = wide.collect::<Vec<_>>().join(", ");
+    let wide = (0..9).map(|n| format!("spans s{n}")).collect::<Vec<_>>().join(", ");
     for sql in [
         format!("select count(*) from {wide}"),
         format!("select s0.name, s1.name from {wide} order by s0.input, s8.input"),
