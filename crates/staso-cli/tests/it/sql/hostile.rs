@@ -110,7 +110,7 @@ fn mistakes_are_told_with_their_place() {
         ("select *\nfrom spans wher x = 1", "Line: 2"),
         ("select nmae\nfrom spans", "nmae"),
         ("select 1 / 0", "Divide by zero"),
-        ("select cast(name as int) from spans", "Cannot cast string 'call'"),
+        ("select cast(name as int) from spans", "Cannot cast string '"),
         ("select nosuch(1)", "nosuch"),
     ] {
         let (status, _, message) = refused(&server, sql);
@@ -148,6 +148,7 @@ fn what_wants_everything_gets_to_a_limit() {
         "select count(*) from generate_series(1, 100000000000)".to_owned(),
         "select array_agg(value) from generate_series(1, 100000000000)".to_owned(),
         "select value, count(*) from generate_series(1, 100000000000) group by 1".to_owned(),
+        "select reverse(value::varchar), count(*) from generate_series(1, 100000000000) as t(value) group by 1".to_owned(),
         "select value from generate_series(1, 100000000000) order by value desc".to_owned(),
         "select count(distinct value) from generate_series(1, 100000000000)".to_owned(),
         "select sum(length(rpad('x', 100000000, value::varchar))) from generate_series(1, 1000000) as t(value)".to_owned(),
@@ -160,6 +161,10 @@ fn what_wants_everything_gets_to_a_limit() {
         let answered = ask(&server, &json!({ "sql": sql }));
         let text = String::from_utf8_lossy(&answered.body).into_owned();
         let text: String = text.chars().take(400).collect();
+        if answered.status == 200 {
+            assert!(answered.cut.is_some(), "{sql}: {text}");
+            continue;
+        }
         assert!(matches!(answered.status, 400 | 422), "{sql}: {} {text}", answered.status);
         assert!(text.contains("\"hint\":\"") && !text.contains("\"hint\":\"\""), "{sql}: {text}");
     }

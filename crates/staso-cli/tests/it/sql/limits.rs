@@ -62,7 +62,7 @@ fn answers_are_cut_at_rows_and_bytes_and_say_so() {
         assert_eq!((few.status, few.cut.as_deref()), (200, Some("rows")), "{format}");
         let many = ask(&server, &json!({"sql": sql, "format": format, "max_rows": 50000}));
         assert_eq!((many.status, many.cut.as_deref()), (200, Some("bytes")), "{format}");
-        assert!((90_000..400_000).contains(&many.body.len()), "{format}: {}", many.body.len());
+        assert!((10_000..400_000).contains(&many.body.len()), "{format}: {}", many.body.len());
         if is_json {
             let (few, many) = (few.json(), many.json());
             assert_eq!((&few["row_count"], &few["cut"]), (&json!(7), &json!("rows")));
