@@ -57,7 +57,7 @@ fn serve() -> io::Result<()> {
     let last_word = match runtime.block_on(task) {
         Ok(Ok(summary)) => FromChild::Done(summary),
         Ok(Err(failure)) => FromChild::Failed(failure),
-        Err(panic) => FromChild::Failed(internal(&panic)),
+        Err(panic) => FromChild::Failed(fall(&panic)),
     };
     protocol::send(&stream, &last_word, None)?;
     // What still runs has no one to answer.
@@ -88,6 +88,16 @@ fn take_files(stream: &UnixStream) -> io::Result<Vec<(TableName, Handed)>> {
             (FromParent::File { .. }, None) => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// A text or a list of more bytes than its offsets can count ends the engine with these words.
+fn fall(panic: &impl ToString) -> Failure {
+    let words = panic.to_string();
+    if !words.contains("overflow") {
+        return internal(&words);
+    }
+    let message = "the query makes values that are larger than can be held".to_owned();
+    Failure { problem: Problem::Memory, message }
 }
 
 fn internal(error: &impl ToString) -> Failure {
