@@ -1,10 +1,10 @@
 # The menu. Each target is one line; the logic is in scripts/ and xtask/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench build web wheel fmt gen clean
+.PHONY: help demo test lint bench bench-store build web wheel fmt gen clean
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build, start the server, run a real agent, show its trace and the dashboard's address
 	@scripts/demo.sh $(ARGS)
@@ -17,6 +17,9 @@ lint: ## rustfmt, clippy, cargo-deny, tidy, ruff, mypy, stubtest, pyright, Biome
 
 bench: ## what a span costs beside its peers, instructions, footprint, ingest; targets beside the figures
 	@scripts/bench.sh $(ARGS)
+
+bench-store: ## what the store costs: ingest, size, every kind of read; ARGS="--spans 200000"
+	@scripts/bench-store.sh $(ARGS)
 
 build: ## the staso binary (release, dashboard embedded) in target/release
 	@scripts/build.sh

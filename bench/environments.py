@@ -20,6 +20,7 @@ _MADE = {
         f"opentelemetry-{OTEL_VERSION}-{_PYTHON}",
         [f"opentelemetry-sdk=={OTEL_VERSION}", f"opentelemetry-exporter-otlp-proto-http=={OTEL_VERSION}"],
     ),
+    "store": (f"store-bench-{_PYTHON}", ["numpy==2.2.6", "pyarrow==21.0.0", "duckdb==1.4.2"]),
     "client": (f"public-client-{CLIENT_VERSION}-{_PYTHON}", [f"staso=={CLIENT_VERSION}"]),
 }
 TITLES = {

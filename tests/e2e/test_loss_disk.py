@@ -303,6 +303,25 @@ def test_a_directory_that_can_be_made_later(barred: Path) -> None:
         server.kill()
 
 
+@pytest.mark.spec("5.journal-memory", "5.journal-survives")
+def test_a_directory_that_can_be_made_at_the_very_end(barred: Path) -> None:
+    """A program's last look at the directory is at its end, however short before that another was."""
+    source = """
+st.init()
+record(0, 300)
+st.flush(1)
+os.unlink(os.path.dirname(os.environ["STASO_HOME"]))
+"""
+    run_program(RECORD + source, barred)
+    server = Server(barred)
+    try:
+        server.start()
+        wait_for_empty_journal(barred)
+        assert_stored(server, 300)
+    finally:
+        server.kill()
+
+
 @pytest.mark.spec("5.journal-memory", "3.report-ok")
 def test_a_flush_counts_once_what_went_from_memory_to_the_journal(server: Server, barred: Path) -> None:
     """Its server was away: some was being sent from memory when the directory could be made."""

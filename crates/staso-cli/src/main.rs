@@ -1,13 +1,17 @@
-//! The one binary `staso`: serve, show, doctor, config, openapi.
+//! The one binary `staso`: serve, show, query, doctor, export, import, backup, restore, config, openapi.
 //!
 //! Each subcommand is a module with a function `run`. The environment is read in `environment`
 //! and nowhere else; errors are printed here, with the next step where there is one.
 
+mod backup;
 mod client;
 mod config;
 mod doctor;
 mod environment;
+mod export;
+mod import;
 mod output;
+mod progress;
 mod query;
 mod serve;
 mod settings;
@@ -40,10 +44,18 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print one trace as a tree
     Show(show::ShowArgs),
-    /// Ask in SQL
+    /// Ask in SQL, or search the texts of spans
     Query(query::QueryArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Write traces to a file, a line each
+    Export(export::ExportArgs),
+    /// Store the traces of such a file
+    Import(import::ImportArgs),
+    /// Copy all data to a new directory, also while the server runs
+    Backup(backup::BackupArgs),
+    /// Make a data directory from a backup
+    Restore(backup::RestoreArgs),
     /// What the server is told, and by whom
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -90,6 +102,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Show(args) => show::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Query(args) => query::run(&place, &args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&place, &args),
+        Command::Export(args) => export::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(&place, &args).map(|()| ExitCode::SUCCESS),
+        Command::Backup(args) => backup::back_up(&place, &args),
+        Command::Restore(args) => backup::restore(&place, &args),
         Command::Config(ConfigCommand::Show(args)) => {
             config::run(&place, args.origins).map(|()| ExitCode::SUCCESS)
         }

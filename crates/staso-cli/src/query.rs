@@ -1,38 +1,29 @@
-//! `staso query`: a question in SQL to a running server, the answer as a table or a file.
+//! `staso query`: asks the running server one thing, in SQL or for a phrase.
+//!
+//! The two ways share the server and the workspace and nothing else; each has a module.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write};
-use std::path::PathBuf;
+mod statement;
+mod text;
 
-use anyhow::{Context as _, anyhow};
-use clap::{Args, ValueEnum};
-use staso_server::view::sql::{SqlFormat, SqlQuestion, SqlRows};
+use anyhow::anyhow;
+use clap::Args;
 
 use crate::client::Client;
-use crate::output::{self, WithHint as _};
+use crate::output::WithHint as _;
 use crate::settings::Place;
-use crate::sql;
 
 /// What can be asked about.
-const MORE: &str = "The tables are spans, traces and annotations; `staso query 'describe spans'` lists \
-                    the columns. An answer that is cut off says so on standard error.";
+const MORE: &str = "In SQL the tables are spans, traces and annotations; `staso query 'describe spans'` \
+                    lists the columns. An answer that is cut off says so on standard error.";
 
 /// What `query` can be told.
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub(crate) struct QueryArgs {
-    /// One query; `-` reads it from standard input
-    #[arg(value_name = "SQL")]
-    sql: String,
-    /// How the answer is written
-    #[arg(long, value_enum, default_value_t = FormatArg::Table)]
-    format: FormatArg,
-    /// Where it is written [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// At most this many rows
-    #[arg(long, default_value_t = 10_000)]
-    max_rows: u64,
+    #[command(flatten)]
+    statement: statement::StatementArgs,
+    #[command(flatten)]
+    text: text::TextArgs,
     /// The server to ask [default: the one that runs for the state directory]
     #[arg(long)]
     url: Option<String>,
@@ -41,88 +32,26 @@ pub(crate) struct QueryArgs {
     workspace: String,
 }
 
-/// How an answer is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
-    /// Columns for people
-    Table,
-    /// One JSON object
-    Json,
-    /// CSV with a header
-    Csv,
-    /// An Arrow IPC stream
-    Arrow,
-    /// A Parquet file
-    Parquet,
-}
-
 pub(crate) fn run(place: &Place, args: &QueryArgs) -> anyhow::Result<()> {
-    let is_binary = matches!(args.format, FormatArg::Arrow | FormatArg::Parquet);
-    if is_binary && args.output.is_none() && output::is_terminal() {
-        return Err(anyhow!("this format is not for a terminal"))
-            .hint("name a file with --output, or redirect the answer");
-    }
-    let question = SqlQuestion {
-        sql: text(&args.sql)?,
-        workspace: Some(args.workspace.clone()),
-        format: Some(match args.format {
-            FormatArg::Table | FormatArg::Json => SqlFormat::Json,
-            FormatArg::Csv => SqlFormat::Csv,
-            FormatArg::Arrow => SqlFormat::Arrow,
-            FormatArg::Parquet => SqlFormat::Parquet,
-        }),
-        max_rows: Some(args.max_rows),
+    let asked = (&args.statement.sql, &args.text.phrase);
+    let (is_statement, asked) = match asked {
+        (Some(sql), None) => (true, sql),
+        (None, Some(phrase)) => (false, phrase),
+        (None, None) => {
+            return Err(anyhow!("there is nothing to look for")).hint(
+                "give SQL, as in `staso query 'select count(*) from spans'`, or a phrase, as in \
+                 `staso query --text 'my order'`",
+            );
+        }
+        (Some(_), Some(_)) => {
+            return Err(anyhow!("SQL and --text are two questions")).hint(
+                "ask one at a time; in SQL, `where input like '%my order%'` looks for a phrase",
+            );
+        }
     };
     let client = Client::find(args.url.as_deref(), &place.home()?)?;
-    let answer = client.post("/api/sql", &serde_json::to_vec(&question)?)?;
-    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
-    let notice = header("staso-cut").map(|cut| cut_notice(cut, header("staso-rows")));
-    let body = answer.into_body().into_reader();
-    match args.format {
-        FormatArg::Table => {
-            let rows: SqlRows = serde_json::from_reader(io::BufReader::new(body))
-                .context("the answer broke off")?;
-            put(args, &mut sql::table(&rows).as_bytes())?;
-        }
-        _ => put(args, &mut io::BufReader::new(body))?,
-    }
-    notice.map_or(Ok(()), |notice| output::remark(&notice))
-}
-
-fn text(argument: &str) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
-    }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("cannot read the query")?;
-    Ok(text)
-}
-
-fn put(args: &QueryArgs, from: &mut dyn io::Read) -> anyhow::Result<()> {
-    let copied = match &args.output {
-        Some(path) => {
-            let mut file =
-                File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            io::copy(from, &mut file).and_then(|_| file.flush())
-        }
-        None => {
-            let mut out = io::stdout().lock();
-            io::copy(from, &mut out).and_then(|_| out.flush())
-        }
-    };
-    match copied {
-        // A reader that has gone away (`| head`) is no error.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("the answer broke off"),
-    }
-}
-
-fn cut_notice(cut: &str, rows: Option<&str>) -> String {
-    let rows = rows.unwrap_or("the first");
-    match cut {
-        "rows" => format!("only {rows} rows are shown; --max-rows allows more\n"),
-        _ => {
-            format!("only {rows} rows are shown: the answer is as large as sql_max_bytes allows\n")
-        }
+    match is_statement {
+        true => statement::run(&client, &args.workspace, asked, &args.statement),
+        false => text::run(&client, &args.workspace, asked, &args.text),
     }
 }

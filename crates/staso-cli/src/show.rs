@@ -11,6 +11,8 @@ use clap::Args;
 use crate::output;
 use crate::settings::Place;
 
+pub(crate) use format::utc;
+
 /// What `show` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {

@@ -35,67 +35,99 @@ pub(crate) fn framed_len(payload: usize) -> usize {
     (FRAME_HEADER + payload).next_multiple_of(ALIGNMENT)
 }
 
-/// A record's frame up to its JSON.
-#[derive(Debug)]
-pub(crate) struct Head {
-    bytes: [u8; FRAME_HEADER + SpanFront::BYTES],
-    length: usize,
-}
+/// How many words of eight bytes stand before the JSON of a record that is one object, and of a span in parts.
+pub(crate) const WHOLE: usize = FRAME_HEADER / 8;
+pub(crate) const PARTS: usize = WHOLE + SpanFront::BYTES / 8;
 
-impl Head {
-    /// What stands before this JSON: an object, or with a front the members that follow it.
+/// A record's frame up to its JSON, in words: each is computed once and stored as it is, without being put
+/// together in memory first.
+#[derive(Debug)]
+pub(crate) struct Head<const WORDS: usize>([u64; WORDS]);
+
+impl Head<WHOLE> {
+    /// What stands before a JSON object.
     #[inline]
-    pub(crate) fn new(
+    pub(crate) fn whole(
         kind: RecordKind,
         trace_id: &TraceId,
         span_id: &SpanId,
-        front: Option<&SpanFront>,
         json: &[u8],
     ) -> Self {
-        let mut bytes = [0; FRAME_HEADER + SpanFront::BYTES];
-        let front_len = front.map_or(0, |_| SpanFront::BYTES);
-        // The caller has bounded the payload by a segment's capacity, which fits.
-        let payload = u32::try_from(front_len + json.len()).unwrap_or(u32::MAX);
-        bytes[..4].copy_from_slice(&payload.to_le_bytes());
-        bytes[8] = match front {
-            None => kind as u8,
-            Some(front) => {
-                if front.is_at_home {
-                    AT_HOME
-                } else {
-                    IN_PARTS
-                }
-            }
-        };
-        bytes[9..16].copy_from_slice(MARKER);
-        bytes[16..32].copy_from_slice(&trace_id.0);
-        bytes[32..48].copy_from_slice(&span_id.0);
-        if let Some(front) = front {
-            bytes[FRAME_HEADER..].copy_from_slice(&front.encode());
-        }
-        let length = FRAME_HEADER + front_len;
-        let crc = checksum(&bytes[..length], json);
-        bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-        Self { bytes, length }
+        let ([t0, t1], [s0, s1]) = (words(&trace_id.0), words(&span_id.0));
+        Self([payload(json.len()), form(kind as u8), t0, t1, s0, s1]).sealed(json)
     }
+}
 
-    /// The bytes themselves.
+impl Head<PARTS> {
+    /// What stands before the members that follow this front.
     #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    pub(crate) fn parts(
+        trace_id: &TraceId,
+        span_id: &SpanId,
+        front: &SpanFront,
+        json: &[u8],
+    ) -> Self {
+        let ([t0, t1], [s0, s1]) = (words(&trace_id.0), words(&span_id.0));
+        let [p0, p1] = words(&front.parent_id.unwrap_or(SpanId::NIL).0);
+        let form = form(if front.is_at_home { AT_HOME } else { IN_PARTS });
+        let (start, end) = (front.start_ns.cast_unsigned(), front.end_ns.cast_unsigned());
+        let payload = payload(SpanFront::BYTES + json.len());
+        Self([payload, form, t0, t1, s0, s1, start, end, p0, p1]).sealed(json)
+    }
+}
+
+impl<const WORDS: usize> Head<WORDS> {
+    /// How many of its bytes belong to the payload.
+    pub(crate) const FRONT: usize = WORDS * 8 - FRAME_HEADER;
+
+    #[inline]
+    fn sealed(mut self, json: &[u8]) -> Self {
+        let mixed =
+            self.0[1..].iter().fold(seed(self.0[0] as u32), |mixed, word| mix(mixed, *word));
+        self.0[0] |= u64::from(finished(mixed, json)) << 32;
+        self
     }
 
-    /// How many of them belong to the payload.
-    pub(crate) fn front_len(&self) -> usize {
-        self.length - FRAME_HEADER
+    /// The words, each to be stored with its lowest byte first.
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64; WORDS] {
+        &self.0
     }
+}
+
+/// The first word before its checksum. The caller has bounded the payload by a segment's capacity, which fits.
+#[inline]
+fn payload(bytes: usize) -> u64 {
+    u64::from(u32::try_from(bytes).unwrap_or(u32::MAX))
+}
+
+#[inline]
+fn form(form: u8) -> u64 {
+    let [a, b, c, d, e, f, g] = *MARKER;
+    u64::from_le_bytes([form, a, b, c, d, e, f, g])
+}
+
+#[inline]
+fn words(id: &[u8; 16]) -> [u64; 2] {
+    let id = u128::from_le_bytes(*id);
+    [id as u64, (id >> 64) as u64]
 }
 
 /// A digest of what stands before the JSON and of JSON that is short; it is what the CRC-32 of longer JSON
 /// begins with. A CRC of few bytes costs more than the rest of a small record.
 fn checksum(head: &[u8], json: &[u8]) -> u32 {
-    let length = head[..4].iter().fold(0, |mixed, byte| mixed << 8 | u64::from(*byte));
-    let mixed = digest(length, &head[8..]);
+    let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+    finished(digest(seed(length), &head[8..]), json)
+}
+
+/// What the length of the payload begins the digest with.
+#[inline]
+fn seed(length: u32) -> u64 {
+    u64::from(length.swap_bytes())
+}
+
+#[inline]
+fn finished(mixed: u64, json: &[u8]) -> u32 {
     if json.len() <= SHORT_JSON {
         return fold(digest(mixed, json));
     }
@@ -104,20 +136,27 @@ fn checksum(head: &[u8], json: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+#[inline]
+fn mix(mixed: u64, word: u64) -> u64 {
+    (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+#[inline]
 fn digest(mixed: u64, bytes: &[u8]) -> u64 {
-    let mix = |mixed: u64, word: [u8; 8]| {
-        (mixed ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    };
     let (words, rest) = bytes.as_chunks::<8>();
-    let mixed = words.iter().fold(mixed, |mixed, word| mix(mixed, *word));
+    let mixed = words.iter().fold(mixed, |mixed, word| mix(mixed, u64::from_le_bytes(*word)));
     if rest.is_empty() {
         return mixed;
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
+    // The rest, followed by zeros: read with what stands before it, where that is long enough.
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
     mix(mixed, last)
 }
 
+#[inline]
 fn fold(mixed: u64) -> u32 {
     (mixed ^ mixed >> 32) as u32
 }

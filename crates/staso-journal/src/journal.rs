@@ -142,7 +142,7 @@ impl Journal {
         span_id: &SpanId,
         json: &[u8],
     ) -> Result<bool, JournalError> {
-        self.put(kind, trace_id, span_id, None, json)
+        self.put(kind, &Head::whole(kind, trace_id, span_id, json), json)
     }
 
     /// Appends a finished span, of which `members` says what its front and the stamp do not: JSON members
@@ -158,29 +158,26 @@ impl Journal {
         front: &SpanFront,
         members: &[u8],
     ) -> Result<bool, JournalError> {
-        self.put(RecordKind::Span, trace_id, span_id, Some(front), members)
+        self.put(RecordKind::Span, &Head::parts(trace_id, span_id, front, members), members)
     }
 
     #[inline]
-    fn put(
+    fn put<const WORDS: usize>(
         &self,
         kind: RecordKind,
-        trace_id: &TraceId,
-        span_id: &SpanId,
-        front: Option<&SpanFront>,
+        head: &Head<WORDS>,
         json: &[u8],
     ) -> Result<bool, JournalError> {
         if json.len() > self.options.record_bytes {
             return Err(JournalError::TooLarge { bytes: json.len() });
         }
-        let head = Head::new(kind, trace_id, span_id, front, json);
         let mut intake = lock(&self.inlet);
         if intake.is_closed {
             return Err(JournalError::Closed);
         }
-        self.prepare(&mut intake, head.front_len() + json.len())?;
+        self.prepare(&mut intake, Head::<WORDS>::FRONT + json.len())?;
         let inlet = intake.current.as_mut().ok_or(JournalError::Closed)?;
-        inlet.put(&head, json)?;
+        inlet.put(head, json)?;
         if kind == RecordKind::Provisional {
             inlet.live.announced.fetch_add(1, Ordering::AcqRel);
             self.announced.fetch_add(1, Ordering::AcqRel);
@@ -193,25 +190,6 @@ impl Journal {
         self.appended.store(self.appended.load(Ordering::Relaxed) + 1, Ordering::Release);
         let is_called = self.note_waiting(&mut intake, json.len() as u64);
         Ok(std::mem::take(&mut intake.ahead.is_to_be_called) || is_called)
-    }
-
-    /// Makes the current segment have room for a payload of this length.
-    fn prepare(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
-        if !intake.current.as_ref().is_some_and(|inlet| inlet.has_room(payload)) {
-            self.roll(intake, payload)?;
-        }
-        let missing = intake.current.as_ref().map_or(0, |inlet| inlet.missing(payload));
-        if missing > 0 {
-            self.reserve(intake, missing)?;
-            if let Some(inlet) = intake.current.as_mut()
-                && let Err(error) = inlet.grow(missing)
-            {
-                self.release(missing);
-                return Err(error);
-            }
-            self.fell_behind(intake);
-        }
-        Ok(())
     }
 
     /// Seals the current segment and begins another.

@@ -63,14 +63,6 @@ impl SpanFront {
     /// How many bytes it takes in a record.
     pub(crate) const BYTES: usize = 32;
 
-    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        bytes[..8].copy_from_slice(&self.start_ns.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.end_ns.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.parent_id.unwrap_or(SpanId::NIL).0);
-        bytes
-    }
-
     /// The front that these bytes are.
     pub(crate) fn decode(bytes: &[u8], is_at_home: bool) -> Option<Self> {
         let front: &[u8; Self::BYTES] = bytes.try_into().ok()?;

@@ -111,11 +111,13 @@ impl Inlet {
     }
 
     /// Whether a payload of this length still fits.
+    #[inline]
     pub(crate) fn has_room(&self, payload: usize) -> bool {
         self.tail + frame::framed_len(payload) as u64 <= self.capacity
     }
 
     /// How many bytes the file must grow by for a payload of this length.
+    #[inline]
     pub(crate) fn missing(&self, payload: usize) -> u64 {
         let end = self.tail + frame::framed_len(payload) as u64;
         self.storage.missing(end, self.chunk, self.capacity)
@@ -133,11 +135,16 @@ impl Inlet {
 
     /// Appends one record that fits.
     #[inline]
-    pub(crate) fn put(&mut self, head: &frame::Head, json: &[u8]) -> Result<(), JournalError> {
-        self.storage
-            .put(&self.live.file, self.tail, head.bytes(), json)
-            .map_err(JournalError::io(&self.live.path))?;
-        self.tail += frame::framed_len(head.front_len() + json.len()) as u64;
+    pub(crate) fn put<const WORDS: usize>(
+        &mut self,
+        head: &frame::Head<WORDS>,
+        json: &[u8],
+    ) -> Result<(), JournalError> {
+        let put = self.storage.put(&self.live.file, self.tail, head.words(), json);
+        if let Err(error) = put {
+            return Err(JournalError::io(&self.live.path)(error));
+        }
+        self.tail += frame::framed_len(frame::Head::<WORDS>::FRONT + json.len()) as u64;
         // The inlet is the one that counts.
         let appended = self.live.appended.load(Ordering::Relaxed) + 1;
         self.live.appended.store(appended, Ordering::Relaxed);

@@ -42,6 +42,7 @@ impl Storage {
     }
 
     /// How far from the front blocks are promised, or counted.
+    #[inline]
     pub(crate) fn allocated(&self) -> u64 {
         match self {
             #[cfg(target_os = "linux")]
@@ -73,6 +74,7 @@ impl Storage {
 
     /// How many more bytes of disk are needed so that `end` bytes are backed: a multiple of
     /// `chunk`, within `capacity`.
+    #[inline]
     pub(crate) fn missing(&self, end: u64, chunk: u64, capacity: u64) -> u64 {
         let allocated = self.allocated();
         match end.saturating_sub(allocated) {
@@ -97,17 +99,18 @@ impl Storage {
     }
 
     /// Puts a frame at `offset`, which the caller has made room for.
-    pub(crate) fn put(
+    #[inline]
+    pub(crate) fn put<const WORDS: usize>(
         &self,
         file: &File,
         offset: u64,
-        head: &[u8],
+        head: &[u64; WORDS],
         payload: &[u8],
     ) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Mapped { map, allocated } => {
-                let end = offset + (head.len() + payload.len()) as u64;
+                let end = offset + (size_of_val(head) + payload.len()) as u64;
                 if end > *allocated {
                     return Err(io::ErrorKind::StorageFull.into());
                 }
@@ -116,18 +119,17 @@ impl Storage {
                 // segment's lock; readers use `read`, never a reference into the mapping.
                 unsafe {
                     let at = map.as_mut_ptr().add(offset as usize);
-                    std::ptr::copy_nonoverlapping(
-                        payload.as_ptr(),
-                        at.add(head.len()),
-                        payload.len(),
-                    );
-                    std::ptr::copy_nonoverlapping(head.as_ptr(), at, head.len());
+                    let behind = at.add(size_of_val(head));
+                    std::ptr::copy_nonoverlapping(payload.as_ptr(), behind, payload.len());
+                    for (place, word) in head.iter().enumerate() {
+                        at.cast::<u64>().add(place).write_unaligned(word.to_le());
+                    }
                 }
                 Ok(())
             }
             Self::Written { .. } => {
-                let mut frame = Vec::with_capacity(head.len() + payload.len());
-                frame.extend_from_slice(head);
+                let mut frame = Vec::with_capacity(size_of_val(head) + payload.len());
+                frame.extend(head.iter().flat_map(|word| word.to_le_bytes()));
                 frame.extend_from_slice(payload);
                 write_all_at(file, &frame, offset)
             }

@@ -88,7 +88,7 @@ impl Client {
     /// Registers an open span: it is announced if it stays open longer than a flush interval.
     /// `start_mono_ns` is a reading of [`crate::clock::mono_ns`].
     pub fn open_span(&self, head: SpanHead, start_mono_ns: u64) -> OpenToken {
-        let token = self.register_span(|| head, start_mono_ns);
+        let token = self.register_span(|place| *place = head, start_mono_ns);
         self.tell_open();
         token
     }
@@ -97,13 +97,13 @@ impl Client {
     #[inline]
     pub(crate) fn register_span(
         &self,
-        head: impl FnOnce() -> SpanHead,
+        write: impl FnOnce(&mut SpanHead),
         start_mono_ns: u64,
     ) -> OpenToken {
         if !self.is_open() {
             return OpenToken::NONE;
         }
-        self.shared.engine().open.open(head, start_mono_ns)
+        self.shared.engine().open.open(write, start_mono_ns)
     }
 
     /// Lets the worker know that spans are open; starts it with the first one.

@@ -221,7 +221,7 @@ impl Engine {
     }
 
     /// Makes what no server has survive the machine, too. What one has acknowledged is durable there.
-    fn sync_what_is_left(&self) {
+    pub(crate) fn sync_what_is_left(&self) {
         if let Some(journal) = self.journal().filter(|journal| journal.stats().left() > 0)
             && let Err(error) = journal.sync()
         {

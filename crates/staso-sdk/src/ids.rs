@@ -24,12 +24,27 @@ pub fn trace_id() -> TraceId {
 
 /// A new span: 8 random bytes in the low half (W3C).
 #[must_use]
+#[inline]
 pub fn span_id() -> SpanId {
     with_generator(|random| {
         loop {
             let low = random.next_u64();
             if low != 0 {
                 return SpanId::from_w3c(low.to_be_bytes());
+            }
+        }
+    })
+}
+
+/// A new trace and its first span.
+#[inline]
+pub(crate) fn trace_and_span_id() -> (TraceId, SpanId) {
+    with_generator(|random| {
+        loop {
+            let [high, low, span] = [random.next_u64(), random.next_u64(), random.next_u64()];
+            if high | low != 0 && span != 0 {
+                let trace = u128::from(high) << 64 | u128::from(low);
+                return (TraceId(trace.to_ne_bytes()), SpanId::from_w3c(span.to_be_bytes()));
             }
         }
     })
@@ -75,6 +90,7 @@ fn random_bytes() -> [u8; 16] {
     })
 }
 
+#[inline]
 fn with_generator<T>(use_it: impl FnOnce(&mut SmallRng) -> T) -> T {
     GENERATOR.with(|cell| match cell.try_borrow_mut() {
         Ok(mut slot) => {

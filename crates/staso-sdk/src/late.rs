@@ -41,14 +41,17 @@ impl Engine {
     }
 
     /// Tries again to open a journal that could not be opened, and lets it keep what memory holds. Meant for the
-    /// worker, which ships less soon for it; the threads that record never wait for a directory.
-    pub(crate) fn take_up_journal(&self) {
+    /// worker, which ships less soon for it; the threads that record never wait for a directory. Answers whether
+    /// the journal took anything over. The last time it is tried even where it has just failed.
+    pub(crate) fn take_up_journal(&self, is_last: bool) -> bool {
         if self.journal().is_none() && self.open_journal() {
             log(LogLevel::Info, "the journal can be written now: spans survive this process again");
         }
-        if self.queue.counts().waiting > 0 && !self.is_journal_resting() {
+        let before = self.queue.counts();
+        if before.waiting > 0 && (is_last || !self.is_journal_resting()) {
             self.journal().inspect(|journal| self.keep_what_waits(journal));
         }
+        self.queue.counts().moved > before.moved
     }
 
     /// Lets the journal keep what waits in memory, as far as it takes it.

@@ -133,6 +133,19 @@ impl<O: Object> Life<O> {
         Self { name, kind, status: SpanStatus::Ok, phase: Phase::New, held, answer }
     }
 
+    /// Makes it a span that has not begun; answers what it held.
+    #[inline]
+    pub(crate) fn renew(
+        &mut self,
+        name: O,
+        kind: SpanKind,
+        held: Option<Box<Held<O>>>,
+    ) -> (O, Option<Box<Held<O>>>) {
+        (self.kind, self.status, self.phase) = (kind, SpanStatus::Ok, Phase::New);
+        self.answer = Enqueued::refused(FailureKind::Disabled);
+        (std::mem::replace(&mut self.name, name), std::mem::replace(&mut self.held, held))
+    }
+
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -193,8 +206,10 @@ impl<O: Object> Life<O> {
         let start_mono_ns = mono_ns();
         let parent = parent.or_else(|| recorder.first_parent());
         let parent_id = parent.as_ref().map(|parent| parent.span_id);
-        let mut place = parent.unwrap_or_else(|| recorder.new_trace(start_mono_ns));
-        place.span_id = recorder.span_id();
+        let place = match parent {
+            Some(parent) => Place { span_id: recorder.span_id(), ..parent },
+            None => recorder.new_trace(start_mono_ns),
+        };
         let mut identity = Identity {
             place,
             parent_id,
@@ -210,7 +225,8 @@ impl<O: Object> Life<O> {
             let captured =
                 captured.and_then(|(under, json)| recorder.trusts(under).then_some(json));
             let name = context.text(&self.name);
-            let head = || identity.head(name, self.kind, captured, told);
+            let head =
+                |head: &mut SpanHead| identity.write_head(head, name, self.kind, captured, told);
             identity.token = client.register_span(head, start_mono_ns);
         }
         self.phase = Phase::Open;
@@ -245,27 +261,23 @@ impl<O: Object> Life<O> {
 
 impl Identity {
     #[inline]
-    fn head(
+    fn write_head(
         &self,
+        head: &mut SpanHead,
         name: Cow<'_, str>,
         kind: SpanKind,
         input: Option<Arc<[u8]>>,
         told: Option<ToldHead>,
-    ) -> SpanHead {
-        let told = told.unwrap_or_else(|| {
+    ) {
+        (head.trace_id, head.span_id) = (self.place.trace_id, self.place.span_id);
+        (head.parent_span_id, head.kind, head.start_ns) = (self.parent_id, kind, self.start_ns);
+        head.input = input;
+        if let Some(told) = told {
+            (head.name, head.surroundings) = (told.name, told.surroundings);
+        } else {
             let name = self.recorder.capture.told_name(name, kind);
-            let name = SmolStr::new(crate::pen::bounded(name, self.recorder.limits.value_bytes));
-            ToldHead { name, surroundings: self.surroundings.clone() }
-        });
-        SpanHead {
-            trace_id: self.place.trace_id,
-            span_id: self.place.span_id,
-            parent_span_id: self.parent_id,
-            name: told.name,
-            kind,
-            start_ns: self.start_ns,
-            surroundings: told.surroundings,
-            input,
+            head.name = SmolStr::new(crate::pen::bounded(name, self.recorder.limits.value_bytes));
+            head.surroundings = self.surroundings.clone();
         }
     }
 }

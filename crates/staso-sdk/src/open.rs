@@ -30,14 +30,15 @@ struct Shard {
 }
 
 /// A place for one span, used again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot {
     /// Of the span that is or was here last.
     nonce: u32,
     is_due: bool,
     start_mono_ns: u64,
-    /// Of the span that is here. A head is large: it is made here and dropped here, never moved.
-    head: Option<SpanHead>,
+    is_open: bool,
+    /// Of the span that is here. A head is large: it is written here field by field, never moved.
+    head: SpanHead,
 }
 
 /// A span that has been open long enough to be shown.
@@ -61,20 +62,21 @@ impl OpenSpans {
         Self { shards: std::array::from_fn(shard) }
     }
 
-    /// Registers what `head` makes, which is done under the shard's lock: it calls nobody.
+    /// Registers what `write` makes of a head that says nothing, under the shard's lock: it calls nobody.
     #[inline]
-    pub(crate) fn open(&self, head: impl FnOnce() -> SpanHead, start_mono_ns: u64) -> OpenToken {
+    pub(crate) fn open(&self, write: impl FnOnce(&mut SpanHead), start_mono_ns: u64) -> OpenToken {
         let number = own_shard();
         let mut shard = lock(&self.shards[number]);
         let Shard { slots, free, nonce } = &mut *shard;
         *nonce = nonce.wrapping_add(1);
         let at = free.pop().unwrap_or_else(|| {
-            slots.push(Slot::default());
+            slots.push(Slot::new());
             u32::try_from(slots.len() - 1).unwrap_or(u32::MAX)
         });
         let slot = &mut slots[at as usize];
         (slot.nonce, slot.is_due, slot.start_mono_ns) = (*nonce, true, start_mono_ns);
-        slot.head = Some(head());
+        slot.is_open = true;
+        write(&mut slot.head);
         OpenToken::new(number, at, *nonce)
     }
 
@@ -82,7 +84,8 @@ impl OpenSpans {
     pub(crate) fn close(&self, token: OpenToken) {
         let mut shard = lock(&self.shards[token.shard()]);
         if let Some(slot) = shard.find(token) {
-            slot.head = None;
+            slot.is_open = false;
+            slot.head.forget();
             shard.free.push(token.slot());
         }
     }
@@ -93,12 +96,11 @@ impl OpenSpans {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = lock(shard);
             for (at, slot) in shard.slots.iter_mut().enumerate() {
-                let Some(head) = &slot.head else { continue };
-                if slot.is_due && slot.start_mono_ns <= opened_by {
+                if slot.is_open && slot.is_due && slot.start_mono_ns <= opened_by {
                     slot.is_due = false;
                     let at = u32::try_from(at).unwrap_or(u32::MAX);
                     let token = OpenToken::new(number, at, slot.nonce);
-                    due.push(Due { token, head: head.clone() });
+                    due.push(Due { token, head: slot.head.clone() });
                 }
             }
         }
@@ -121,11 +123,24 @@ impl OpenSpans {
     }
 }
 
+impl Slot {
+    #[cold]
+    fn new() -> Self {
+        Self {
+            nonce: 0,
+            is_due: false,
+            start_mono_ns: 0,
+            is_open: false,
+            head: SpanHead::default(),
+        }
+    }
+}
+
 impl Shard {
     #[inline]
     fn find(&mut self, token: OpenToken) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(token.slot() as usize)?;
-        (slot.nonce == token.nonce() && slot.head.is_some()).then_some(slot)
+        (slot.nonce == token.nonce() && slot.is_open).then_some(slot)
     }
 }
 
@@ -173,24 +188,18 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 mod tests {
     use super::*;
 
-    fn head(name: &str) -> SpanHead {
-        SpanHead {
-            trace_id: crate::ids::trace_id(),
-            span_id: crate::ids::span_id(),
-            parent_span_id: None,
-            name: name.into(),
-            kind: crate::SpanKind::Chain,
-            start_ns: 0,
-            surroundings: Default::default(),
-            input: None,
+    fn head(name: &str) -> impl FnOnce(&mut SpanHead) {
+        move |head| {
+            (head.trace_id, head.span_id) = (crate::ids::trace_id(), crate::ids::span_id());
+            head.name = name.into();
         }
     }
 
     #[test]
     fn a_span_is_due_once() {
         let spans = OpenSpans::new();
-        let token = spans.open(|| head("a"), 10);
-        spans.open(|| head("later"), 20);
+        let token = spans.open(head("a"), 10);
+        spans.open(head("later"), 20);
         assert!(spans.take_due(9).is_empty());
         let due = spans.take_due(10);
         assert_eq!((due.len(), &*due[0].head.name, due[0].token), (1, "a", token));
@@ -201,9 +210,9 @@ mod tests {
     #[test]
     fn a_stale_token_closes_nothing() {
         let spans = OpenSpans::new();
-        let first = spans.open(|| head("a"), 0);
+        let first = spans.open(head("a"), 0);
         spans.close(first);
-        let second = spans.open(|| head("b"), 0);
+        let second = spans.open(head("b"), 0);
         assert_eq!(first.slot(), second.slot());
         spans.close(first);
         assert!(spans.is_open(second) && !spans.is_open(first));

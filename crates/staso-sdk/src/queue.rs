@@ -126,13 +126,13 @@ impl Queue {
     pub(crate) fn hand_over(&self, mut keep: impl FnMut(&Record) -> bool) {
         let mut state = self.state();
         let in_flight = state.in_flight.unwrap_or(0).min(state.records.len());
-        let mut waiting = state.records.split_off(in_flight);
-        while let Some(record) = waiting.pop_front_if(|record| keep(record)) {
-            state.forget(&record);
-            state.moved += 1;
-            state.moved_ended += u64::from(record.kind != RecordKind::Provisional);
+        let waiting = state.records.split_off(in_flight);
+        let mut rest = PutBack { state: &mut state, waiting };
+        while let Some(record) = rest.waiting.pop_front_if(|record| keep(record)) {
+            rest.state.forget(&record);
+            rest.state.moved += 1;
+            rest.state.moved_ended += u64::from(record.kind != RecordKind::Provisional);
         }
-        state.records.append(&mut waiting);
     }
 
     /// Runs `read` while nothing is handed over, with how much has been, announcements left out.
@@ -159,6 +159,18 @@ impl Queue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is not handed over goes back behind what is in flight, also where handing over panics.
+struct PutBack<'a> {
+    state: &'a mut State,
+    waiting: VecDeque<Record>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        self.state.records.append(&mut self.waiting);
     }
 }
 
@@ -210,6 +222,25 @@ mod tests {
         assert_ne!(after.key, in_flight.key);
         queue.settle(&after);
         assert_eq!(queue.hold(|moved_ended| moved_ended), 3);
+    }
+
+    #[test]
+    fn what_fails_to_be_handed_over_waits_on() {
+        let queue = Queue::new(10);
+        for _ in 0..3 {
+            assert!(push(&queue, RecordKind::Span));
+        }
+        let mut handed_over = 0;
+        let failing = std::panic::AssertUnwindSafe(|| {
+            queue.hand_over(|_| {
+                handed_over += 1;
+                assert!(handed_over < 2, "the second one fails");
+                true
+            });
+        });
+        assert!(std::panic::catch_unwind(failing).is_err());
+        let counts = queue.counts();
+        assert_eq!((counts.waiting, counts.pushed, counts.moved), (2, 3, 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -110,6 +110,13 @@ pub enum Around {
 }
 
 impl Around {
+    /// None at all.
+    #[cold]
+    pub(crate) fn none() -> Self {
+        static NONE: OnceLock<Surroundings> = OnceLock::new();
+        Self::Recorder(NONE.get_or_init(Surroundings::default))
+    }
+
     /// Shares surroundings.
     #[must_use]
     pub fn shared(surroundings: Surroundings) -> Self {
@@ -131,7 +138,7 @@ impl Deref for Around {
 
 impl Default for Around {
     fn default() -> Self {
-        Self::shared(Surroundings::default())
+        Self::none()
     }
 }
 
@@ -165,6 +172,35 @@ pub struct SpanHead {
     pub surroundings: Around,
     /// Its input as JSON, where that is known at the start.
     pub input: Option<Arc<[u8]>>,
+}
+
+impl Default for SpanHead {
+    fn default() -> Self {
+        Self {
+            trace_id: TraceId([0; 16]),
+            span_id: SpanId::NIL,
+            parent_span_id: None,
+            name: SmolStr::default(),
+            kind: SpanKind::Chain,
+            start_ns: 0,
+            surroundings: Around::default(),
+            input: None,
+        }
+    }
+}
+
+impl SpanHead {
+    /// Lets go of what is shared with others, or takes memory of its own.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        if self.name.is_heap_allocated() {
+            self.name = SmolStr::default();
+        }
+        if let Around::Shared(_) = self.surroundings {
+            self.surroundings = Around::none();
+        }
+        self.input = None;
+    }
 }
 
 /// Appends the wire object of a span that is still open.

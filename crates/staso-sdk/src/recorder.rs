@@ -254,18 +254,23 @@ impl Recorder {
         stats
     }
 
-    /// A trace of its own: its id, whether it is kept, and its clock, started at `mono_ns`.
+    /// The first span of a trace of its own: its ids, whether it is kept, and its clock, started at `mono_ns`.
+    #[inline]
     pub(crate) fn new_trace(&self, mono_ns: u64) -> Place {
-        let trace_id = match &self.fixed {
-            None => ids::trace_id(),
-            Some(fixed) => TraceId(u128::from(fixed.id()).to_be_bytes()),
+        let (trace_id, span_id) = match &self.fixed {
+            None => ids::trace_and_span_id(),
+            Some(fixed) => {
+                let trace_id = TraceId(u128::from(fixed.id()).to_be_bytes());
+                (trace_id, SpanId::from_w3c(fixed.id().to_be_bytes()))
+            }
         };
         let is_kept = crate::sampling::is_kept(&trace_id, self.sample_rate);
         let clock = TraceClock::start_at(mono_ns);
-        Place { trace_id, span_id: SpanId::NIL, clock, is_kept }
+        Place { trace_id, span_id, clock, is_kept }
     }
 
     /// A new span id.
+    #[inline]
     pub(crate) fn span_id(&self) -> SpanId {
         match &self.fixed {
             None => ids::span_id(),
@@ -274,6 +279,7 @@ impl Recorder {
     }
 
     /// Now, on the clock of a trace.
+    #[inline]
     #[must_use]
     pub fn now_ns(&self, clock: &TraceClock) -> i64 {
         match &self.fixed {
@@ -283,6 +289,7 @@ impl Recorder {
     }
 
     /// A reading of the monotonic clock, on the clock of a trace.
+    #[inline]
     pub(crate) fn at_ns(&self, clock: &TraceClock, mono_ns: u64) -> i64 {
         match &self.fixed {
             None => clock.at(mono_ns),

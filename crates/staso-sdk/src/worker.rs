@@ -102,7 +102,7 @@ impl Worker {
         loop {
             let is_stopping = self.engine.wake.is_stopping();
             let asked = self.engine.wake.begin_round();
-            self.take_up_journal();
+            self.take_up_journal(is_stopping || asked > answered, is_stopping);
             if let Some(journal) = self.engine.journal() {
                 journal.begin_round();
             }
@@ -135,11 +135,16 @@ impl Worker {
         self.engine.wake.wait(answered, interval, is_idle, || self.make_room(), waiting);
     }
 
-    /// Looks after a journal that could not be opened, and after what memory holds instead.
-    fn take_up_journal(&mut self) {
-        if self.journal_seen_to_at.is_none_or(|at| at.elapsed() >= JOURNAL_EVERY) {
-            self.journal_seen_to_at = Some(Instant::now());
-            self.engine.take_up_journal();
+    /// Looks after a journal that could not be opened, and after what memory holds instead: now and then, and
+    /// whenever somebody waits for it. At the end nobody else syncs what was taken over.
+    fn take_up_journal(&mut self, is_awaited: bool, is_last: bool) {
+        let is_due = self.journal_seen_to_at.is_none_or(|at| at.elapsed() >= JOURNAL_EVERY);
+        if !is_awaited && !is_due {
+            return;
+        }
+        self.journal_seen_to_at = Some(Instant::now());
+        if self.engine.take_up_journal(is_last) && is_last {
+            self.engine.sync_what_is_left();
         }
     }
 

@@ -25,7 +25,8 @@ use crate::homeless::Awaited;
 use crate::live::{self, Hub};
 use crate::sql::{self, Sql};
 use crate::{
-    agents, annotations, body, conversations, dashboard, ingest, metrics, openapi, queries, setup,
+    agents, annotations, body, conversations, dashboard, deletion, export, ingest, metrics,
+    openapi, operations, queries, search, setup,
 };
 
 /// What this server understands beyond the contract of existing clients; they wait for this
@@ -63,8 +64,24 @@ pub(crate) struct App {
     pub(crate) inflight_kib: Arc<Semaphore>,
     /// Live listeners at one time.
     pub(crate) live_permits: Arc<Semaphore>,
+    /// Exports at one time.
+    pub(crate) export_permits: Arc<Semaphore>,
+    /// Searches at one time.
+    pub(crate) search_permits: Arc<Semaphore>,
+    /// How many permits each of the above has.
+    pub(crate) bounds: Bounds,
     pub(crate) sql: Sql,
     pub(crate) started_ns: i64,
+}
+
+/// How much of what is bounded there is in all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) decoders: usize,
+    pub(crate) inflight_kib: usize,
+    pub(crate) live_listeners: usize,
+    pub(crate) exports: usize,
+    pub(crate) searches: usize,
 }
 
 /// The whole server as one function from request to response.
@@ -81,11 +98,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// Answers are compressed for who accepts that, where it pays: a small one is as fast plain, pictures
-/// and fonts are packed already, and an event of the live tail must not wait for more to come. The
+/// and fonts are packed already, and an event of the live tail or a hit must not wait for more to come. The
 /// fastest level leaves a skeleton a twentieth larger than the default one and costs a fraction.
 fn compression() -> CompressionLayer<impl Predicate> {
     let pays = SizeAbove::new(COMPRESS_ABOVE_BYTES)
         .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new(search::NDJSON))
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("font/"));
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(pays)
@@ -104,13 +122,19 @@ fn reads() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/setup/validate", get(setup::validate))
         .route("/api/health", get(queries::health))
+        .route("/api/ready", get(operations::ready))
+        .route("/api/export", get(export::export))
+        .route("/metrics", get(operations::metrics))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/workspaces", get(queries::workspaces))
         .route("/api/facets", get(queries::facets))
         .route("/api/traces", get(queries::traces))
-        .route("/api/traces/{trace_id}", get(queries::trace))
+        .route("/api/traces/{trace_id}", get(queries::trace).delete(deletion::trace))
+        .route("/api/data", delete(deletion::data))
+        .route("/api/jobs/{id}", get(deletion::job))
         .route("/api/traces/{trace_id}/skeleton", get(queries::skeleton))
         .route("/api/spans/{trace_id}/{span_id}", get(queries::span))
+        .route("/api/search", get(search::search))
         .route("/api/metrics", get(metrics::metrics))
         .route("/api/agents", get(agents::agents))
         .route("/api/sessions", get(conversations::list))

@@ -60,6 +60,10 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Silence after which a half-sent body is given up.
     pub body_idle_timeout: Duration,
+    /// Searches at one time.
+    pub max_searches: usize,
+    /// How long one search may take before it says where to go on.
+    pub search_timeout: Duration,
 }
 
 /// What queries in SQL may use up.
@@ -100,6 +104,8 @@ impl Config {
                 max_inflight_bytes: read.integer("max_inflight_bytes")?,
                 head_timeout: read.seconds("head_timeout_secs")?,
                 body_idle_timeout: read.seconds("body_idle_timeout_secs")?,
+                max_searches: read.integer("max_searches")?,
+                search_timeout: read.seconds("search_timeout_secs")?,
             },
             lost_after: read.seconds("lost_after_secs")?,
             sql: SqlLimits {

@@ -1,6 +1,8 @@
 //! Counts of this run: every queue and limit says what it let through and what it refused.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use staso_store::StoreError;
 
 use crate::view::Int64;
 use crate::view::health::IngestHealth;
@@ -18,6 +20,8 @@ pub(crate) struct Counters {
     pub(crate) repaired: Count,
     pub(crate) journal_batches: Count,
     pub(crate) journal_damaged: Count,
+    /// Whether the last batch found the disk full.
+    disk_full: AtomicBool,
 }
 
 /// One count that only grows.
@@ -32,9 +36,52 @@ impl Count {
     fn shown(&self) -> Int64 {
         Int64(self.0.load(Ordering::Relaxed))
     }
+
+    fn told(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
+    }
 }
 
 impl Counters {
+    /// Notes how a batch fared at the store.
+    pub(crate) fn note_append<T>(&self, appended: &Result<T, StoreError>) {
+        match appended {
+            Ok(_) => self.disk_full.store(false, Ordering::Relaxed),
+            Err(StoreError::DiskFull) => self.disk_full.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+    }
+
+    /// Whether the last batch that came to an end found the disk full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed)
+    }
+
+    /// The counts by name, with what each counts.
+    pub(crate) fn told(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let told = |name, help, count: &Count| (name, help, count.told());
+        vec![
+            told("ingest_batches", "Batches accepted, repeats not counted", &self.batches),
+            told("ingest_spans", "Spans accepted", &self.spans),
+            told("ingest_repeated_batches", "Batches answered from their receipt", &self.repeated),
+            told(
+                "ingest_reused_keys",
+                "Batches whose idempotency key was seen before with another body",
+                &self.key_reused,
+            ),
+            told("ingest_too_large_batches", "Batches refused as too large", &self.too_large),
+            told("ingest_busy_batches", "Batches asked to come again", &self.busy),
+            told("ingest_malformed_batches", "Batches refused as unreadable", &self.malformed),
+            told("ingest_repaired_spans", "Spans mended on arrival", &self.repaired),
+            told("journal_batches", "Batches taken from the journal", &self.journal_batches),
+            told(
+                "journal_damaged_batches",
+                "Batches and segments of the journal that nobody can read",
+                &self.journal_damaged,
+            ),
+        ]
+    }
+
     /// The counts as the health page shows them.
     pub(crate) fn shown(&self) -> IngestHealth {
         IngestHealth {

@@ -70,6 +70,11 @@ impl ApiError {
         self.status
     }
 
+    /// What is told of it.
+    pub(crate) fn into_detail(self) -> ErrorDetail {
+        ErrorDetail { code: self.code.to_owned(), message: self.message, hint: self.hint }
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -102,10 +107,9 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let detail =
-            ErrorDetail { code: self.code.to_owned(), message: self.message, hint: self.hint };
-        let mut response = (self.status, Json(ErrorBody { error: detail })).into_response();
-        if let Some(seconds) = self.retry_after_secs {
+        let (status, retry_after_secs) = (self.status, self.retry_after_secs);
+        let mut response = (status, Json(ErrorBody { error: self.into_detail() })).into_response();
+        if let Some(seconds) = retry_after_secs {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

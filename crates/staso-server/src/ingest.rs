@@ -263,7 +263,9 @@ pub(crate) async fn commit(app: &App, mut batch: Batch) -> Result<Appended, Stor
     let own: BTreeSet<String> = batch.spans.iter().map(|span| span.workspace.clone()).collect();
     let (home, received_ns) = (batch.workspace.clone(), batch.received_ns);
     batch.processes.extend(said_before(app, &batch).await?);
-    let appended = app.store.append(batch).await?;
+    let appended = app.store.append(batch).await;
+    app.counters.note_append(&appended);
+    let appended = appended?;
     if !heard.is_empty() && matches!(appended, Appended::New { .. }) {
         let known = app.store.workspaces().await?.into_iter().map(|row| row.slug);
         // The store counts a batch's signs in the workspaces of its spans as well.

@@ -6,9 +6,10 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 
-use crate::view::{annotation, change, skeleton, span, trace};
+use crate::view::{annotation, change, search as found, skeleton, span, trace};
 use crate::{
-    agents, annotations, conversations, ingest, live, metrics, params, queries, setup, sql,
+    agents, annotations, conversations, deletion, export, ingest, live, metrics, operations,
+    params, queries, search, setup, sql,
 };
 
 #[derive(OpenApi)]
@@ -31,11 +32,18 @@ use crate::{
         queries::trace,
         queries::skeleton,
         queries::span,
+        search::search,
         metrics::metrics,
         agents::agents,
         conversations::list,
         conversations::one,
+        deletion::trace,
+        deletion::data,
+        deletion::job,
         live::stream::live,
+        export::export,
+        operations::ready,
+        operations::metrics,
         sql::sql,
     ),
     components(schemas(
@@ -44,7 +52,9 @@ use crate::{
         skeleton::Skeleton,
         annotation::Annotation,
         change::LiveChange,
+        found::SearchLine,
         params::SortParam,
+        export::ExportFormat,
         agents::AgentSortParam,
     )),
     tags(
@@ -52,7 +62,9 @@ use crate::{
         (name = "annotations", description = "scores and labels"),
         (name = "query", description = "what was recorded"),
         (name = "sums", description = "what it comes to"),
+        (name = "deletion", description = "what is to be forgotten"),
         (name = "live", description = "what happens now"),
+        (name = "operations", description = "how the server fares"),
     )
 )]
 struct Description;

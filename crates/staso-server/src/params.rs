@@ -95,6 +95,8 @@ pub(crate) struct ListParams {
     pub(crate) sort: Option<SortParam>,
     /// Only traces that match, such as `status:error agent:billing duration>2s "refund"`.
     pub(crate) filter: Option<String>,
+    /// Only traces with a span that has this phrase in its texts, see `/api/search`.
+    pub(crate) q: Option<String>,
 }
 
 /// Which field to count, over which traces.

@@ -45,7 +45,7 @@ pub(crate) async fn traces(
     }))
 }
 
-fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
+pub(crate) fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
     let cursor = params.cursor.filter(|text| !text.is_empty());
     let after: Option<Cursor> = cursor.map(|text| text.parse()).transpose().map_err(
         |error: staso_store::query::CursorError| {
@@ -57,12 +57,20 @@ fn list_query(params: ListParams, now_ns: i64) -> Result<TraceQuery, ApiError> {
         environment: params.environment.filter(|text| !text.is_empty()),
         from_ns: params::time_ns("from", params.from.as_deref())?,
         to_ns: params::time_ns("to", params.to.as_deref())?,
-        filter: filter(params.filter.as_deref())?,
+        filter: with_phrase(filter(params.filter.as_deref())?, params.q),
         sort: params.sort.map_or(Sort::Start, Sort::from),
         after,
         limit: params::limit(params.limit)?,
         now_ns,
     })
+}
+
+/// A filter, and that a span has this phrase, if there is one.
+fn with_phrase(filter: Filter, phrase: Option<String>) -> Filter {
+    match phrase.filter(|phrase| !phrase.trim().is_empty()) {
+        Some(phrase) => Filter::All(vec![filter, Filter::Anywhere(phrase)]),
+        None => filter,
+    }
 }
 
 pub(crate) fn filter(text: Option<&str>) -> Result<Filter, ApiError> {

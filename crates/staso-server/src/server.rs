@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessRules;
-use crate::app::{self, App, CAPABILITIES};
+use crate::app::{self, App, Bounds, CAPABILITIES};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
@@ -27,6 +27,9 @@ use crate::sql::Sql;
 
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
 const MAX_LIVE_LISTENERS: usize = 128;
+
+/// Exports at one time; each may hold a trace in memory.
+const MAX_EXPORTS: usize = 4;
 
 /// How long a server on the same machine may take to accept a connection.
 const OTHER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -269,6 +272,13 @@ fn new_app(
     let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let started_ns = info.started_ns;
     let hub_start = u64::try_from(started_ns / 1_000).unwrap_or(0);
+    let bounds = Bounds {
+        decoders: cores,
+        inflight_kib: config.limits.max_inflight_bytes / 1024,
+        live_listeners: MAX_LIVE_LISTENERS,
+        exports: MAX_EXPORTS,
+        searches: config.limits.max_searches,
+    };
     App {
         store,
         clock,
@@ -284,10 +294,13 @@ fn new_app(
         lost_after: config.lost_after,
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
-        decode_permits: Arc::new(Semaphore::new(cores)),
-        inflight_kib: Arc::new(Semaphore::new(config.limits.max_inflight_bytes / 1024)),
-        live_permits: Arc::new(Semaphore::new(MAX_LIVE_LISTENERS)),
+        decode_permits: Arc::new(Semaphore::new(bounds.decoders)),
+        inflight_kib: Arc::new(Semaphore::new(bounds.inflight_kib)),
+        live_permits: Arc::new(Semaphore::new(bounds.live_listeners)),
+        export_permits: Arc::new(Semaphore::new(bounds.exports)),
+        search_permits: Arc::new(Semaphore::new(bounds.searches)),
         sql: Sql::new(config.sql_program.clone(), config.sql, config.data_dir()),
+        bounds,
         started_ns,
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use staso_store::{Store, StoreError};
-pub use staso_store_local::{Damage, Inspection, inspect};
+pub use staso_store_local::{Copied, Damage, Inspection, backup, inspect, restore};
 use staso_store_local::{LocalStore, Options};
 
 /// Opens the data directory, making it where it is missing.

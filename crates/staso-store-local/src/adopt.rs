@@ -34,13 +34,18 @@ pub(crate) fn is_behind(conn: &Connection, log_begins: Option<u64>) -> Result<bo
     Ok(has_gap && !has_older_table(conn)?)
 }
 
-/// Takes in every segment that the catalog does not name.
+/// Takes in every segment that the catalog does not name. Also where there is none, a log that begins
+/// after what is flushed carries over spans that the catalog may not have counted.
 pub(crate) fn adopt(
     conn: &Connection,
     files: &Files,
     segments: &Arc<Segments>,
+    has_log: bool,
 ) -> Result<(), StoreError> {
     let unnamed = unnamed(conn, segments.root())?;
+    if has_log {
+        run(conn, "INSERT OR REPLACE INTO meta VALUES ('recount', 0)", [])?;
+    }
     if unnamed.is_empty() {
         return Ok(());
     }
@@ -157,7 +162,7 @@ fn take(
         rescue.settle(conn)?;
         let sql = "UPDATE meta SET value = max(value, ?1) WHERE key = 'last_sequence'";
         run(conn, sql, params![sequence.cast_signed()])?;
-        run(conn, "INSERT OR REPLACE INTO meta VALUES ('recount', 1)", []).map(drop)
+        run(conn, "INSERT OR REPLACE INTO meta VALUES ('recount', 0)", []).map(drop)
     })
 }
 
@@ -192,21 +197,23 @@ fn workspace(conn: &Connection, slug: &str) -> Result<i64, StoreError> {
     Ok(conn.last_insert_rowid())
 }
 
-/// Whether segments were taken in, and the log has not been applied on top of them yet.
+/// Whether segments were taken in, and the log still has records from before that: their spans may be in
+/// those segments as well, and are not to be kept twice.
 pub(crate) fn is_unfinished(conn: &Connection) -> Result<bool, StoreError> {
     Ok(meta(conn, "recount")?.is_some())
 }
 
 /// Where segments were taken in: counts the workspaces' spans, now that the log has been applied too, and
-/// says that what stands before the log is in segments.
+/// says that what stands before the log is in segments. `log_ends` is the number of its last record; this
+/// is done at each opening until a flush has gone beyond what was the last when they were taken in.
 pub(crate) fn finish(
     conn: &Connection,
     hot: &Hot,
     log_begins: Option<u64>,
+    log_ends: u64,
 ) -> Result<(), StoreError> {
-    if !is_unfinished(conn)? {
-        return Ok(());
-    }
+    let Some(until) = meta(conn, "recount")? else { return Ok(()) };
+    let until = if until == 0 { log_ends.cast_signed() } else { until };
     let mut of_workspace = std::collections::HashMap::<i64, i64>::new();
     for (ws, _) in hot.spans() {
         *of_workspace.entry(ws).or_default() += 1;
@@ -220,6 +227,9 @@ pub(crate) fn finish(
     let flushed = log_begins.map_or(applied, |first| first.saturating_sub(1).cast_signed());
     let sql = "UPDATE meta SET value = max(value, ?1) WHERE key = 'flushed'";
     run(conn, sql, params![flushed])?;
-    run(conn, "DELETE FROM meta WHERE key = 'recount'", [])?;
+    run(conn, "UPDATE meta SET value = ?1 WHERE key = 'recount'", params![until])?;
+    let is_flushed = "DELETE FROM meta WHERE key = 'recount'
+        AND value <= (SELECT value FROM meta WHERE key = 'flushed')";
+    run(conn, is_flushed, [])?;
     conn.execute_batch("COMMIT").map_err(from_sqlite)
 }

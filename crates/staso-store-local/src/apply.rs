@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use staso_model::{Annotation, ProcessId, Span, TraceId};
 use staso_store::matching::duration_ns;
 use staso_store::rollup::SpanSummary;
-use staso_store::{Appended, Batch, ReceiptKey, StoreError};
+use staso_store::{Appended, Batch, ProcessSign, ReceiptKey, StoreError};
 
 use crate::cache::{Cache, CachedTrace, Place, TraceRef};
 use crate::disk::Encoder;
@@ -34,6 +34,8 @@ pub(crate) struct Kept {
     /// The hot set as the transaction under way leaves it.
     pub(crate) hot: Hot,
     pub(crate) segments: Arc<Segments>,
+    /// Whether the catalog may have a tombstone: where not, none is looked for.
+    pub(crate) has_tombstones: bool,
 }
 
 /// A batch on its way in, its spans apart, to be shared with the hot set.
@@ -54,6 +56,8 @@ impl Kept {
     /// Forgets what a rolled-back transaction may have put in; `hot` is what stood before it.
     pub(crate) fn forget(&mut self, hot: Hot) {
         self.hot = hot;
+        // One look too many harms nothing.
+        self.has_tombstones = true;
         self.cache.clear();
         self.workspaces.clear();
         self.slugs.clear();
@@ -62,15 +66,20 @@ impl Kept {
 
 /// One transaction of several batches.
 pub(crate) struct Transaction<'a> {
-    conn: &'a Connection,
-    kept: &'a mut Kept,
+    pub(crate) conn: &'a Connection,
+    pub(crate) kept: &'a mut Kept,
     /// Traces whose rows are to be recomputed.
-    dirty: HashSet<TraceRef>,
-    new_spans: HashMap<i64, i64>,
-    new_traces: HashMap<i64, i64>,
+    pub(crate) dirty: HashSet<TraceRef>,
+    pub(crate) new_spans: HashMap<i64, i64>,
+    pub(crate) new_traces: HashMap<i64, i64>,
     last_sequence: u64,
+    /// When the batch that is being applied was received: what tombstones are judged by.
+    pub(crate) received_ns: i64,
     /// What the log will say of the batch that is being applied.
     record: BatchRecord,
+    /// Whether a batch of the log is applied: it has the spans that its signs closed, and which these
+    /// were must not be found again from lives that a catalog made anew does not know.
+    is_replay: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -84,7 +93,9 @@ impl<'a> Transaction<'a> {
             new_spans: HashMap::new(),
             new_traces: HashMap::new(),
             last_sequence,
+            received_ns: i64::MAX,
             record: BatchRecord::default(),
+            is_replay: false,
         }
     }
 
@@ -104,7 +115,10 @@ impl<'a> Transaction<'a> {
             }
         }
         let mut touched = BTreeSet::new();
+        // What signs close is stored already, and no tombstone speaks of it.
+        self.received_ns = i64::MAX;
         self.take_signs(ws, incoming, &mut touched)?;
+        self.received_ns = batch.received_ns;
         for span in &incoming.spans {
             let kept = match self.closed_if_gone(span)? {
                 Some(closed) => Arc::new(closed),
@@ -123,8 +137,20 @@ impl<'a> Transaction<'a> {
     }
 
     /// Applies what the log says of a batch. Batches of the log were new once and are new again.
-    pub(crate) fn replay(&mut self, batch: &Incoming, sequence: u64) -> Result<(), StoreError> {
-        self.apply(batch)?;
+    pub(crate) fn replay(
+        &mut self,
+        batch: &Incoming,
+        sequence: u64,
+        heard: &[(String, ProcessSign)],
+    ) -> Result<(), StoreError> {
+        self.is_replay = true;
+        let applied = self.apply(batch);
+        self.is_replay = false;
+        applied?;
+        for (workspace, sign) in heard {
+            let ws = self.workspace(workspace)?;
+            self.take_sign(ws, sign, batch.batch.received_ns)?;
+        }
         self.last_sequence = self.last_sequence.max(sequence);
         Ok(())
     }
@@ -156,8 +182,9 @@ impl<'a> Transaction<'a> {
     }
 
     /// Takes in spans that a catalog of before, or a lost one, may have counted or not: what is known of
-    /// them stays as it is.
+    /// them stays as it is. A deletion that comes after them in the log is still to come.
     pub(crate) fn take_again(&mut self, spans: Vec<Span>) -> Result<(), StoreError> {
+        self.received_ns = i64::MAX;
         for span in spans {
             self.take_span(Arc::new(span), &mut BTreeSet::new())?;
         }
@@ -174,7 +201,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn workspace(&mut self, slug: &str) -> Result<i64, StoreError> {
+    pub(crate) fn workspace(&mut self, slug: &str) -> Result<i64, StoreError> {
         if let Some(ws) = self.kept.workspaces.get(slug) {
             return Ok(*ws);
         }
@@ -219,6 +246,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), StoreError> {
         self.last_sequence = self.last_sequence.max(span.version.sequence);
         let ws = self.workspace(&span.workspace)?;
+        let Some(span) = self.unless_deleted(ws, span)? else { return Ok(()) };
         let trace = (ws, span.trace_id);
         let known = self.cached(&trace, &span.workspace)?.find(&span.span_id);
         match known {
@@ -242,13 +270,13 @@ impl<'a> Transaction<'a> {
     }
 
     /// Reads as the transaction under way sees things.
-    fn reader<'r>(&'r self, ws: i64, workspace: &'r str) -> Reader<'r> {
+    pub(crate) fn reader<'r>(&'r self, ws: i64, workspace: &'r str) -> Reader<'r> {
         let (hot, segments) = (&self.kept.hot, &*self.kept.segments);
         Reader { conn: self.conn, hot, segments, workspace, ws, now_ns: 0 }
     }
 
     /// The trace's narrow spans, read back where they are not at hand.
-    fn cached(
+    pub(crate) fn cached(
         &mut self,
         trace: &TraceRef,
         workspace: &str,
@@ -267,6 +295,9 @@ impl<'a> Transaction<'a> {
         touched: &mut BTreeSet<TraceRef>,
     ) -> Result<(), StoreError> {
         let ws = self.workspace(&annotation.workspace)?;
+        if self.is_buried(&(ws, annotation.trace_id))? {
+            return Ok(());
+        }
         let record = self.kept.encoder.encode(&AnnotationRecord::of(annotation))?;
         let changed = run(
             self.conn,

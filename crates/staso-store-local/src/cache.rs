@@ -52,6 +52,11 @@ impl CachedTrace {
         self.slots.is_empty()
     }
 
+    /// How many spans of it are stored, damaged ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The place and version of a span.
     pub(crate) fn find(&self, span_id: &SpanId) -> Option<(Place, Version)> {
         let slot = &self.slots[*self.places.get(span_id)?];

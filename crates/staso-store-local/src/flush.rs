@@ -88,27 +88,39 @@ pub(crate) fn remove(files: &Files, root: &Path, segments: &[NewSegment]) {
 impl Group {
     fn write(mut self, number: i64, files: &Files, root: &Path) -> Result<NewSegment, StoreError> {
         segment::sort(&mut self.spans);
-        let bytes = segment::encode(&self.spans)?;
-        let path = format!("{}/{number:010}.parquet", self.directory);
-        let (target, draft) = (root.join(&path), root.join(format!("{path}.tmp")));
-        let write = || -> std::io::Result<()> {
-            let directory = root.join(&self.directory);
-            files.make_dirs(root, &directory)?;
-            let file = files.create(&draft)?;
-            files.write(&file, &bytes)?;
-            files.sync(&file)?;
-            files.publish(&draft, &target)?;
-            files.sync_dir(&directory)
-        };
-        if let Err(error) = write() {
-            // Whether there is a draft to remove depends on how far it came.
-            let _ = files.remove(&draft);
-            return Err(from_io("write a segment", &error));
-        }
-        let checksums = segment::checksums(&bytes);
-        let bytes = bytes.len() as u64;
-        Ok(NewSegment { number, ws: self.ws, path, bytes, checksums, spans: self.spans })
+        write_segment(self.ws, &self.directory, number, self.spans, files, root)
     }
+}
+
+/// Writes a segment of spans that are sorted. `directory` is below the root.
+pub(crate) fn write_segment(
+    ws: i64,
+    directory: &str,
+    number: i64,
+    spans: Vec<Arc<Span>>,
+    files: &Files,
+    root: &Path,
+) -> Result<NewSegment, StoreError> {
+    let bytes = segment::encode(&spans)?;
+    let path = format!("{directory}/{number:010}.parquet");
+    let (target, draft) = (root.join(&path), root.join(format!("{path}.tmp")));
+    let write = || -> std::io::Result<()> {
+        let directory = root.join(directory);
+        files.make_dirs(root, &directory)?;
+        let file = files.create(&draft)?;
+        files.write(&file, &bytes)?;
+        files.sync(&file)?;
+        files.publish(&draft, &target)?;
+        files.sync_dir(&directory)
+    };
+    if let Err(error) = write() {
+        // Whether there is a draft to remove depends on how far it came.
+        let _ = files.remove(&draft);
+        return Err(from_io("write a segment", &error));
+    }
+    let checksums = segment::checksums(&bytes);
+    let bytes = bytes.len() as u64;
+    Ok(NewSegment { number, ws, path, bytes, checksums, spans })
 }
 
 /// Makes segments visible in the transaction under way. Spans that got a newer version meanwhile are
@@ -120,15 +132,23 @@ pub(crate) fn make_visible(
 ) -> Result<(), StoreError> {
     for segment in segments {
         insert(conn, segment)?;
+        let mut is_replaced = false;
         for (row, span) in (0_u64..).zip(&segment.spans) {
             let trace = (segment.ws, span.trace_id);
             if !kept.hot.remove(&trace, &span.span_id, &span.version) {
                 let sql = "INSERT INTO deleted (segment, row) VALUES (?1, ?2)";
                 run(conn, sql, params![segment.number, row.cast_signed()])?;
+                is_replaced = true;
             } else if let Some(cached) = kept.cache.get(&trace) {
                 let place = Place::Segment { segment: segment.number, row };
                 cached.moved(&span.span_id, &span.version, place);
             }
+        }
+        if is_replaced && kept.has_tombstones {
+            // It may have been deleted while it was being written.
+            let sql = "INSERT OR IGNORE INTO forgetting (segment, job)
+                       SELECT ?1, max(last) FROM jobs WHERE is_gone = 0 HAVING max(last) > 0";
+            run(conn, sql, [segment.number])?;
         }
     }
     Ok(())

@@ -90,6 +90,17 @@ impl Hot {
         true
     }
 
+    /// Lets every span of a trace go.
+    pub(crate) fn remove_trace(&mut self, trace: &TraceRef) {
+        if self.trace(trace).is_none() {
+            return;
+        }
+        let gone = Arc::make_mut(&mut self.shards[shard(trace)]).remove(trace);
+        for span in gone.iter().flat_map(|spans| spans.values()) {
+            self.forget_bytes(span);
+        }
+    }
+
     fn forget_bytes(&mut self, span: &Span) {
         let bytes = span_bytes(span);
         self.bytes -= bytes;
@@ -117,13 +128,54 @@ pub(crate) fn span_bytes(span: &Span) -> usize {
     size_of::<Span>()
         + span.workspace.len()
         + span.name.len()
-        + text(&span.error_message)
+        + words(span)
+        + span.trace_state.len()
+        + span.repairs.iter().map(|r| 48 + r.field.len() + r.problem.len()).sum::<usize>()
+        + text(&span.usage.contradiction)
+        + span.usage.raw.as_ref().map_or(0, value_bytes)
+        + sender_bytes(span)
         + payload(&span.input)
         + payload(&span.output)
         + events
         + links
         + tags
         + attribute_bytes(&span.attributes)
+}
+
+fn words(span: &Span) -> usize {
+    let words = [
+        &span.error_message,
+        &span.environment,
+        &span.service,
+        &span.agent_name,
+        &span.agent_id,
+        &span.agent_version,
+        &span.session_id,
+        &span.user_id,
+        &span.provider,
+        &span.model,
+        &span.requested_model,
+        &span.reasoning_effort,
+    ];
+    words.iter().map(|word| word.as_ref().map_or(0, String::len)).sum()
+}
+
+/// Resource and scope. Spans of a batch share them, but log and segments say them of each, and so does
+/// memory after the log was read.
+fn sender_bytes(span: &Span) -> usize {
+    let (resource, scope) = (&span.resource, &span.scope);
+    let keys =
+        |keys: &[String]| keys.iter().map(|key| size_of::<String>() + key.len()).sum::<usize>();
+    let entity = |e: &staso_model::EntityRef| {
+        e.schema_url.len() + e.kind.len() + keys(&e.id_keys) + keys(&e.description_keys)
+    };
+    attribute_bytes(&resource.attributes)
+        + resource.schema_url.len()
+        + resource.entity_refs.iter().map(entity).sum::<usize>()
+        + attribute_bytes(&scope.attributes)
+        + scope.name.len()
+        + scope.version.len()
+        + scope.schema_url.len()
 }
 
 fn attribute_bytes(attributes: &[(String, Value)]) -> usize {
@@ -143,7 +195,7 @@ fn value_bytes(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use staso_model::{Event, TraceId};
+    use staso_model::{Event, Repair, Resource, TraceId};
 
     use super::*;
 
@@ -153,7 +205,15 @@ mod tests {
         let text = || "x".repeat(1 << 20);
         let value =
             || Value::Array(vec![Value::Map(vec![("k".to_owned(), text().as_str().into())])]);
-        let fill: [fn(&mut Span, String, Value); 7] = [
+        let fill: [fn(&mut Span, String, Value); 12] = [
+            |span, text, _| span.session_id = Some(text),
+            |span, text, _| span.trace_state = text,
+            |span, _, value| span.usage.raw = Some(value),
+            |span, text, _| span.repairs = vec![Repair { field: text, problem: String::new() }],
+            |span, _, value| {
+                let attributes = vec![("key".to_owned(), value)];
+                span.resource = Arc::new(Resource { attributes, ..Resource::default() });
+            },
             |span, _, value| span.attributes = vec![("key".to_owned(), value)],
             |span, text, _| span.attributes = vec![(text, Value::Null)],
             |span, text, _| span.attributes = vec![("b".to_owned(), Value::Bytes(text.into()))],

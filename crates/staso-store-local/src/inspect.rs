@@ -4,7 +4,7 @@
 //! Each finding names a file and what to do about it. The store itself passes over what is damaged
 //! and serves the rest; this tells what that is, before somebody asks for it.
 
-mod catalog;
+pub(crate) mod catalog;
 mod segments;
 
 use std::fs::{self, File, TryLockError};

@@ -10,32 +10,38 @@
 
 mod adopt;
 mod apply;
+mod backup;
 mod cache;
+mod compact;
 mod decode;
 mod dir;
 mod disk;
 mod error;
 mod files;
 mod flush;
+mod forget;
+mod gauges;
 mod hot;
 mod inspect;
 mod list;
 mod migrate;
 mod numbers;
+mod options;
 mod other_records;
 mod pool;
 mod read;
 mod replay;
 mod schema;
+mod search;
 mod segment;
 mod span_record;
 mod spans;
 mod tables;
 mod tokens;
+mod victims;
 mod wal;
 mod writer;
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -52,78 +58,39 @@ use staso_store::metrics::{
 };
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::search::{SearchEnd, SearchHit, SearchQuery, check_search};
 use staso_store::tables::{TableSink, TablesQuery};
 use staso_store::{
-    Appended, Batch, Capabilities, OpenProcess, ProcessLife, Store, StoreError, StoreStats,
+    Appended, Batch, Capabilities, Deleted, Deletion, Gauge, Job, OpenProcess, ProcessLife, Store,
+    StoreError, StoreStats, Target,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as channel, oneshot};
 
 use crate::apply::Incoming;
+pub use crate::backup::{Copied, backup, restore};
 use crate::dir::DataDir;
+use crate::gauges::Bounds;
 use crate::hot::span_bytes;
 pub use crate::inspect::{Damage, Inspection, inspect};
+pub use crate::options::Options;
 use crate::pool::{Pool, Shared};
 use crate::read::Reader;
-use crate::writer::{Command, Started};
+use crate::writer::{Command, Started, Step};
 
-/// Limits of a store. Each bounds something that would else grow.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How many batches may wait to be written.
-    pub queue_batches: usize,
-    /// How many bytes of batches may wait to be written, about.
-    pub queue_bytes: usize,
-    /// How long an append waits for room in the queue before it answers `Busy`.
-    pub queue_wait: Duration,
-    /// How many reads run at once; further ones wait.
-    pub readers: usize,
-    /// How many bytes of spans that are not open may wait in memory and in the log before they are
-    /// moved to segments, about. Three times as many are the bound, open ones included. The log is trimmed
-    /// when it grew by as much, whatever is in it.
-    pub hot_bytes: usize,
-    /// How long such spans wait at most.
-    pub flush_after: Duration,
-    /// Memory for the rollup inputs of busy traces, bytes.
-    pub cache_bytes: usize,
-    /// How many receipts are kept, whatever their age.
-    pub max_receipts: u64,
-    /// The log and the catalog may each grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
-    /// of the disk.
-    pub max_bytes: Option<u64>,
-    /// For crash tests: the process ends itself, as if killed, at this step; each operation on a
-    /// file has one before it and one after.
-    pub die_at_step: Option<u64>,
-    /// For tests: operations on files fail at these steps, which are counted in the same way.
-    pub fail_at_steps: Option<Range<u64>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            queue_batches: 256,
-            queue_bytes: 64 << 20,
-            queue_wait: Duration::from_secs(3),
-            readers: 4,
-            hot_bytes: 64 << 20,
-            flush_after: Duration::from_secs(600),
-            cache_bytes: 96 << 20,
-            max_receipts: 1_000_000,
-            max_bytes: None,
-            die_at_step: None,
-            fail_at_steps: None,
-        }
-    }
-}
+/// A deletion of many traces lets others write after so many.
+const DELETED_TOGETHER: usize = 32;
 
 /// The embedded engine. Dropping it finishes what was accepted; [`Store::close`] also says how
 /// that went.
 pub struct LocalStore {
     shared: Arc<Shared>,
     pool: Pool,
+    searches: Arc<Semaphore>,
     queue_wait: Duration,
     queue_kib: u32,
     room: Arc<Semaphore>,
     room_kib: Arc<Semaphore>,
+    bounds: Bounds,
     writer: Mutex<Option<Writing>>,
 }
 
@@ -150,13 +117,17 @@ impl LocalStore {
         let dir = DataDir::open(dir)?;
         let Started { commands, thread, shared } = writer::start(dir, options)?;
         let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
+        let bounds =
+            Bounds { queue_batches: options.queue_batches.max(1), hot_bytes: options.hot_bytes };
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
+            searches: Arc::new(Semaphore::new((options.readers / 2).max(1))),
             shared,
             queue_wait: options.queue_wait,
             queue_kib,
-            room: Arc::new(Semaphore::new(options.queue_batches.max(1))),
+            room: Arc::new(Semaphore::new(bounds.queue_batches)),
             room_kib: Arc::new(Semaphore::new(queue_kib as usize)),
+            bounds,
             writer: Mutex::new(Some(Writing { commands, thread })),
         })
     }
@@ -177,6 +148,15 @@ impl LocalStore {
         self.ask(|answer| Command::Flush { answer }).await?
     }
 
+    /// Flushes, and has segments compacted until nothing is left to do. What was deleted is gone then, unless
+    /// somebody reads meanwhile; [`Store::job`] says so.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::DiskFull`] or an engine error.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        self.ask(|answer| Command::Compact { answer }).await?
+    }
+
     /// Room in the queue for a batch, waited for no longer than the options say.
     async fn room(
         &self,
@@ -190,6 +170,16 @@ impl LocalStore {
             one.and_then(|one| bytes.map(|bytes| (one, bytes))).map_err(|_| StoreError::Closed)
         };
         tokio::time::timeout(self.queue_wait, both).await.map_err(|_| StoreError::Busy)?
+    }
+
+    async fn forget(
+        &self,
+        deletion: &Deletion,
+        job: u64,
+        traces: Vec<TraceId>,
+    ) -> Result<Deleted, StoreError> {
+        let step = Step { deletion: deletion.clone(), job, traces };
+        self.ask(|answer| Command::Forget { step: Box::new(step), answer }).await?
     }
 
     /// Sends the writer a command and waits for its answer.
@@ -260,11 +250,13 @@ impl Store for LocalStore {
     async fn traces(&self, query: &TraceQuery) -> Result<TracePage, StoreError> {
         check_page(query)?;
         Matcher::new(&query.filter)?;
-        let query = query.clone();
+        let (query, now_ns) = (query.clone(), query.now_ns);
         let workspace = query.workspace.clone();
-        let page =
-            self.read(&workspace, query.now_ns, move |reader| list::page(reader, &query).map(Some));
-        Ok(page.await?.unwrap_or(TracePage { rows: Vec::new(), next: None }))
+        let (watch, stop) = numbers::watch();
+        let read = move |reader: &Reader<'_>| list::page(reader, &query, &stop).map(Some);
+        let found = self.read(&workspace, now_ns, read).await?;
+        drop(watch);
+        Ok(found.unwrap_or(TracePage { rows: Vec::new(), next: None }))
     }
 
     async fn trace_row(
@@ -314,8 +306,12 @@ impl Store for LocalStore {
     async fn facet(&self, query: &FacetQuery) -> Result<Vec<FacetValue>, StoreError> {
         Matcher::new(&query.traces.filter)?;
         let query = query.clone();
-        let workspace = query.traces.workspace.clone();
-        self.read(&workspace, query.traces.now_ns, move |reader| list::facet(reader, &query)).await
+        let (workspace, now_ns) = (query.traces.workspace.clone(), query.traces.now_ns);
+        let (watch, stop) = numbers::watch();
+        let read = move |reader: &Reader<'_>| list::facet(reader, &query, &stop);
+        let found = self.read(&workspace, now_ns, read).await?;
+        drop(watch);
+        Ok(found)
     }
 
     async fn metrics(&self, query: &MetricsQuery) -> Result<Series, StoreError> {
@@ -365,6 +361,22 @@ impl Store for LocalStore {
         Ok(found)
     }
 
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: channel::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        check_search(query)?;
+        // A long search must not keep the others from reading.
+        let turn = self.searches.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (watch, stop) = numbers::watch();
+        let asked = query.clone();
+        let read = move |reader: &Reader<'_>| search::search(reader, &asked, &stop, &found);
+        let end = self.read(&query.workspace, query.now_ns, read).await?;
+        drop((watch, turn));
+        Ok(end)
+    }
+
     async fn annotations(
         &self,
         workspace: &str,
@@ -381,6 +393,30 @@ impl Store for LocalStore {
     ) -> Result<Option<TraceId>, StoreError> {
         let (workspace, id) = (workspace.to_owned(), *id);
         self.ask(|answer| Command::Delete { workspace, id, answer }).await?
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError> {
+        let mut done = Deleted::default();
+        if let Target::User(_) = deletion.target {
+            // From here on nothing more comes in of this user: what is found then is all there is.
+            done = self.forget(deletion, 0, Vec::new()).await?;
+        }
+        let target = deletion.target.clone();
+        let find = move |reader: &Reader<'_>| victims::victims(reader, &target);
+        let found = self.read(&deletion.workspace, 0, find).await?;
+        for traces in found.chunks(DELETED_TOGETHER) {
+            let step = self.forget(deletion, done.job, traces.to_vec()).await?;
+            done.job = step.job;
+            done.touched.extend(step.touched);
+            done.traces += step.traces;
+            done.spans += step.spans;
+            done.blanked += step.blanked;
+        }
+        Ok(done)
+    }
+
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
+        self.pool.read(move |snapshot| forget::job(snapshot.conn, job)).await
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
@@ -408,6 +444,10 @@ impl Store for LocalStore {
             std::fs::metadata(path).map_or(0, |meta| meta.len())
         };
         Ok(StoreStats { bytes: size("") + size("-wal") + self.shared.files.used(), ..stats })
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.levels()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -16,16 +16,22 @@ use staso_store::query::{
     Comparison, Cursor, FacetQuery, FacetValue, Filter, NumberField, RunState, Sort, TraceQuery,
 };
 use staso_store::row::{TracePage, TraceRow};
+use staso_store::search::Phrase;
 
 use crate::error::from_sqlite;
+use crate::numbers::Stop;
 use crate::read::Reader;
 
 /// One page of a list.
-pub(crate) fn page(reader: &Reader<'_>, query: &TraceQuery) -> Result<TracePage, StoreError> {
+pub(crate) fn page(
+    reader: &Reader<'_>,
+    query: &TraceQuery,
+    stop: &Stop,
+) -> Result<TracePage, StoreError> {
     let mut rows = Vec::new();
     let mut has_more = false;
     for phase in phases(query) {
-        each_match(reader, query, &phase, &mut |row| {
+        each_match(reader, query, &phase, stop, &mut |row| {
             has_more = rows.len() == query.limit;
             if !has_more {
                 rows.push(row);
@@ -45,10 +51,11 @@ pub(crate) fn page(reader: &Reader<'_>, query: &TraceQuery) -> Result<TracePage,
 pub(crate) fn each(
     reader: &Reader<'_>,
     query: &TraceQuery,
+    stop: &Stop,
     found: &mut dyn FnMut(TraceRow) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for phase in phases(query) {
-        each_match(reader, query, &phase, &mut |row| found(row).map(|()| true))?;
+        each_match(reader, query, &phase, stop, &mut |row| found(row).map(|()| true))?;
     }
     Ok(())
 }
@@ -57,10 +64,11 @@ pub(crate) fn each(
 pub(crate) fn facet(
     reader: &Reader<'_>,
     query: &FacetQuery,
+    stop: &Stop,
 ) -> Result<Vec<FacetValue>, StoreError> {
     let mut counts = BTreeMap::<String, u64>::new();
     let everything = TraceQuery { sort: Sort::Start, after: None, ..query.traces.clone() };
-    each(reader, &everything, &mut |row| {
+    each(reader, &everything, stop, &mut |row| {
         for value in matching::facet_values(&row, query.field) {
             *counts.entry(value).or_default() += 1;
         }
@@ -131,6 +139,7 @@ fn each_match(
     reader: &Reader<'_>,
     query: &TraceQuery,
     phase: &Phase,
+    stop: &Stop,
     found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
@@ -148,9 +157,11 @@ fn each_match(
     let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
     let mut rows = statement.query(params_from_iter(params)).map_err(from_sqlite)?;
     while let Some(row) = rows.next().map_err(from_sqlite)? {
+        // A filter may read all spans of a row that does not match.
+        stop.check()?;
         let (trace_id, record) = columns(row).map_err(from_sqlite)?;
         let Some(row) = reader.stored_row(trace_id, record)? else { continue };
-        let mut spans = LazySpans::new(reader, &matcher, trace_id);
+        let mut spans = LazySpans::new(reader, trace_id);
         if matcher.matches(&row, &mut spans)? && !found(row)? {
             break;
         }
@@ -241,17 +252,17 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-/// A trace's spans, read once and only if the filter comes to ask for them.
+/// A trace's spans, read once and only if the filter comes to ask for them, without their long texts:
+/// those are looked through where they stand.
 pub(crate) struct LazySpans<'a> {
     reader: &'a Reader<'a>,
-    payloads: bool,
     trace_id: TraceId,
     read: Option<Vec<Span>>,
 }
 
 impl<'a> LazySpans<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>, matcher: &Matcher, trace_id: TraceId) -> Self {
-        Self { reader, payloads: matcher.wants_payloads(), trace_id, read: None }
+    pub(crate) fn new(reader: &'a Reader<'a>, trace_id: TraceId) -> Self {
+        Self { reader, trace_id, read: None }
     }
 }
 
@@ -259,8 +270,12 @@ impl SpanSource for LazySpans<'_> {
     fn any_span(&mut self, test: &mut dyn FnMut(&Span) -> bool) -> Result<bool, StoreError> {
         let spans = match self.read.take() {
             Some(spans) => spans,
-            None => self.reader.spans(self.trace_id, self.payloads)?,
+            None => self.reader.spans(self.trace_id, false)?,
         };
         Ok(self.read.insert(spans).iter().any(|span| !span.dropped && test(span)))
+    }
+
+    fn any_text(&mut self, phrase: &Phrase) -> Result<bool, StoreError> {
+        self.reader.any_text(self.trace_id, phrase)
     }
 }

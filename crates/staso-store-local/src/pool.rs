@@ -17,12 +17,25 @@ use crate::segment::Segments;
 pub(crate) struct Shared {
     /// Replaced in the same moment in which the catalog's commit becomes visible.
     pub(crate) hot: RwLock<Arc<Hot>>,
+    /// Replaced in that moment, too, when segments go: a reader holds the one in which it began.
+    pub(crate) era: Mutex<Arc<()>>,
     pub(crate) segments: Arc<Segments>,
     pub(crate) files: Arc<Files>,
     pub(crate) catalog: PathBuf,
 }
 
 impl Shared {
+    /// The era of who begins to read now. A panic cannot leave it half-replaced.
+    fn era(&self) -> Arc<()> {
+        Arc::clone(&self.era.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins another era; answers the one that ended.
+    pub(crate) fn begin_era(&self) -> Arc<()> {
+        let mut era = self.era.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *era)
+    }
+
     /// The hot set as of the last commit. A panic cannot leave it half-replaced.
     pub(crate) fn hot(&self) -> Arc<Hot> {
         Arc::clone(&self.hot.read().unwrap_or_else(PoisonError::into_inner))
@@ -42,11 +55,24 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Connection>>>,
     room: Arc<Semaphore>,
+    connections: usize,
 }
 
 impl Pool {
     pub(crate) fn new(connections: usize, shared: Arc<Shared>) -> Self {
-        Self { shared, idle: Arc::default(), room: Arc::new(Semaphore::new(connections.max(1))) }
+        let connections = connections.max(1);
+        let room = Arc::new(Semaphore::new(connections));
+        Self { shared, idle: Arc::default(), room, connections }
+    }
+
+    /// How many reads there may be at one time.
+    pub(crate) fn all(&self) -> u64 {
+        self.connections as u64
+    }
+
+    /// How many there are.
+    pub(crate) fn busy(&self) -> u64 {
+        self.connections.saturating_sub(self.room.available_permits()) as u64
     }
 
     /// Runs a read on one snapshot: everything `work` asks sees the same state.
@@ -91,13 +117,14 @@ fn snapshot<T>(
     work: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let transaction = conn.unchecked_transaction().map_err(from_sqlite)?;
-    let hot = {
+    // Held to the end: the files that this state names stay so long.
+    let (hot, _era) = {
         let published = shared.hot.read().unwrap_or_else(PoisonError::into_inner);
         // SQLite takes its snapshot at the first read; the writer waits for that moment.
         conn.prepare_cached("SELECT 1 FROM meta LIMIT 1")
             .and_then(|mut first| first.query_row([], |_| Ok(())))
             .map_err(from_sqlite)?;
-        Arc::clone(&published)
+        (Arc::clone(&published), shared.era())
     };
     let result = work(&Snapshot { conn, hot, segments: Arc::clone(&shared.segments) });
     transaction.finish().map_err(from_sqlite)?;

@@ -1,7 +1,7 @@
 //! What the log says, brought into the catalog when the directory is opened.
 
 use rusqlite::Connection;
-use staso_store::{Batch, StoreError};
+use staso_store::{Batch, ProcessSign, StoreError};
 
 use staso_model::Span;
 
@@ -9,6 +9,7 @@ use crate::apply::{Incoming, Kept, Transaction, delete_annotation};
 use crate::error::from_sqlite;
 use crate::schema::set_meta;
 use crate::wal::Kind;
+use crate::wal::forgotten::{ForgetRecord, Forgotten, TombstonesRecord};
 use crate::wal::record::{BatchRecord, CarriedRecord, DeletedRecord, decode};
 use crate::wal::replay::Replayed;
 
@@ -31,10 +32,14 @@ pub(crate) struct Replay<'a> {
 
 /// What a record does.
 enum Effect {
-    Batch(Box<Batch>, u64),
+    Batch(Box<Batch>, u64, Vec<(String, ProcessSign)>),
     /// Spans that the catalog has counted, for the hot set.
     Keep(Vec<Span>),
     Delete(DeletedRecord),
+    Forget(Box<Forgotten>, u64),
+    /// What the catalog has forgotten already leaves the hot set too.
+    LetGo(Box<Forgotten>),
+    Tombstones(TombstonesRecord, u64),
 }
 
 impl<'a> Replay<'a> {
@@ -52,7 +57,8 @@ impl<'a> Replay<'a> {
     pub(crate) fn take(&mut self, record: Replayed) -> Result<bool, StoreError> {
         let bytes = record.body.len();
         self.taken = record.number;
-        let Some(effect) = effect(&record, record.number <= self.applied) else { return Ok(false) };
+        let is_applied = record.number <= self.applied;
+        let Some(effect) = effect(&record, is_applied, self.is_rebuilt) else { return Ok(false) };
         self.pending.push(effect);
         self.bytes += bytes;
         if self.bytes > GROUP_BYTES {
@@ -73,11 +79,18 @@ impl<'a> Replay<'a> {
         let mut transaction = Transaction::new(self.conn, &mut self.kept);
         for effect in pending {
             match effect {
-                Effect::Batch(batch, sequence) => {
-                    transaction.replay(&Incoming::of(*batch), sequence)?;
+                Effect::Batch(batch, sequence, heard) => {
+                    transaction.replay(&Incoming::of(*batch), sequence, &heard)?;
                 }
                 Effect::Keep(spans) if self.is_rebuilt => transaction.take_again(spans)?,
                 Effect::Keep(spans) => transaction.keep(spans)?,
+                Effect::Forget(forgotten, number) => {
+                    transaction.take_forgotten(&forgotten, number)?;
+                }
+                Effect::LetGo(forgotten) => transaction.let_go(*forgotten)?,
+                Effect::Tombstones(record, number) => {
+                    transaction.take_tombstones(record, number)?;
+                }
                 Effect::Delete(DeletedRecord { workspace, id }) => {
                     let id = id.id().unwrap_or_default();
                     delete_annotation(self.conn, &workspace, id)?;
@@ -95,20 +108,31 @@ impl<'a> Replay<'a> {
 }
 
 /// What a record does. Of one that the catalog has applied already, only its spans are missing.
-fn effect(record: &Replayed, is_applied: bool) -> Option<Effect> {
+fn effect(record: &Replayed, is_applied: bool, is_rebuilt: bool) -> Option<Effect> {
     Some(match record.kind {
         Kind::Batch => {
             let record: BatchRecord = decode(&record.body)?;
-            let sequence = record.sequence;
+            let (sequence, heard) = (record.sequence, record.heard());
             let batch = record.into_batch()?;
             if is_applied {
                 Effect::Keep(batch.spans)
             } else {
-                Effect::Batch(Box::new(batch), sequence)
+                Effect::Batch(Box::new(batch), sequence, heard)
             }
         }
         Kind::DeleteAnnotation if is_applied => Effect::Keep(Vec::new()),
         Kind::DeleteAnnotation => Effect::Delete(decode(&record.body)?),
+        Kind::Forget => {
+            let forgotten = decode::<ForgetRecord>(&record.body)?.into_forgotten()?;
+            let forgotten = Box::new(forgotten);
+            if is_applied && !is_rebuilt {
+                Effect::LetGo(forgotten)
+            } else {
+                Effect::Forget(forgotten, record.number)
+            }
+        }
+        Kind::Tombstones if is_applied && !is_rebuilt => Effect::Keep(Vec::new()),
+        Kind::Tombstones => Effect::Tombstones(decode(&record.body)?, record.number),
         Kind::Carried => {
             let record: CarriedRecord = decode(&record.body)?;
             Effect::Keep(

@@ -74,6 +74,26 @@ CREATE TABLE IF NOT EXISTS annotations (
 CREATE INDEX IF NOT EXISTS annotations_by_trace ON annotations (ws, trace_id);
 ";
 
+/// Tables that directories of this format may lack: they are made when one is opened. `jobs.last` is the number
+/// of a deletion's last log record, `forgetting.job` that of the last deletion that left bytes in a segment.
+pub(crate) const ADDED_TABLES: &str = "
+CREATE TABLE IF NOT EXISTS tombstones (
+  ws INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL, at_ns INTEGER NOT NULL,
+  PRIMARY KEY (ws, kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+  job INTEGER PRIMARY KEY, ws INTEGER NOT NULL, at_ns INTEGER NOT NULL, last INTEGER NOT NULL,
+  traces INTEGER NOT NULL DEFAULT 0, spans INTEGER NOT NULL DEFAULT 0,
+  blanked INTEGER NOT NULL DEFAULT 0, is_gone INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS forgetting (
+  segment INTEGER PRIMARY KEY, job INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS retired (
+  segment INTEGER PRIMARY KEY, path TEXT NOT NULL
+) STRICT;
+";
+
 /// Made after the tables are what this format wants: a catalog of format 1 lacks the column.
 const INDEXES: &str = "CREATE INDEX IF NOT EXISTS processes_by_age ON processes (heard_ns);";
 const FROM_FORMAT_1: &str = "ALTER TABLE processes ADD COLUMN heard_ns INTEGER NOT NULL DEFAULT 0;";
@@ -89,7 +109,7 @@ const READER_CACHE_KIB: i64 = 8_192;
 const MAPPED_BYTES: i64 = 1 << 28;
 const STATEMENTS: usize = 64;
 /// Another program may look into the catalog; we wait for it a moment.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the catalog for the one writer, and makes its tables or brings them up to this format.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -104,11 +124,16 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         conn.pragma_update(None, "synchronous", "NORMAL")?;
         // Done by the writer between commits, so that no reader waits for it.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // Once copied, the log is cut back: its length is what says that it is to be copied.
+        conn.pragma_update(None, "journal_size_limit", CHECKPOINT_BYTES.cast_signed() / 2)?;
+        // What is deleted is overwritten: nobody shall find it in free pages.
+        conn.pragma_update(None, "secure_delete", "ON")?;
         conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         conn.execute_batch(TABLES)?;
+        conn.execute_batch(ADDED_TABLES)?;
         if conn.query_row(IS_FORMAT_1, [], |row| row.get(0))? {
             conn.execute_batch(FROM_FORMAT_1)?;
         }

@@ -23,10 +23,10 @@ use crate::segment::row;
 
 /// A trace's range of rows in one segment.
 pub(crate) struct Part {
-    segment: i64,
-    path: String,
-    first_row: u64,
-    rows: u64,
+    pub(crate) segment: i64,
+    pub(crate) path: String,
+    pub(crate) first_row: u64,
+    pub(crate) rows: u64,
 }
 
 /// Less than, or equal to, every version: a damaged one loses against any report that comes.
@@ -204,7 +204,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn opened(&self, part: &Part) -> Result<Option<Arc<Segment>>, StoreError> {
+    pub(crate) fn opened(&self, part: &Part) -> Result<Option<Arc<Segment>>, StoreError> {
         match self.segments.get(self.conn, part.segment, &part.path) {
             Ok(segment) => Ok(Some(segment)),
             Err(error @ StoreError::Damaged { .. }) => {
@@ -229,7 +229,7 @@ impl Reader<'_> {
         Ok(rows)
     }
 
-    fn parts(&self, trace_id: TraceId) -> Result<Vec<Part>, StoreError> {
+    pub(crate) fn parts(&self, trace_id: TraceId) -> Result<Vec<Part>, StoreError> {
         let sql = "SELECT p.segment, s.path, p.first_row, p.rows
                    FROM parts AS p JOIN segments AS s ON s.segment = p.segment
                    WHERE p.ws = ?1 AND p.trace_id = ?2 ORDER BY p.segment";

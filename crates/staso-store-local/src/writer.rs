@@ -1,15 +1,18 @@
 //! The one thread that writes: it takes batches from a bounded queue and commits many of them in
 //! one transaction, so that one sync of the log pays for all.
 
+mod compacting;
 mod flushing;
+mod forgetting;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use staso_model::{AnnotationId, TraceId};
+use staso_store::deletion::{Deleted, TOMBSTONE_NS};
 use staso_store::{Appended, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -22,6 +25,7 @@ use crate::disk::Encoder;
 use crate::error::from_sqlite;
 use crate::files::Files;
 use crate::flush;
+use crate::forget;
 use crate::hot::Hot;
 use crate::migrate::migrate;
 use crate::pool::Shared;
@@ -32,7 +36,9 @@ use crate::tokens::Bytes;
 use crate::wal::record::{DeletedRecord, encode};
 use crate::wal::replay::begins_at;
 use crate::wal::{Kind, Wal};
+use crate::writer::compacting::{Compaction, remove_retired};
 use crate::writer::flushing::Flushing;
+pub(crate) use crate::writer::forgetting::Step;
 
 /// Receipts and lives are kept an hour longer than promised, so that no clock's jitter breaks the
 /// promise.
@@ -59,10 +65,14 @@ pub(crate) enum Command {
         id: AnnotationId,
         answer: oneshot::Sender<Result<Option<TraceId>, StoreError>>,
     },
+    /// Delete traces.
+    Forget { step: Box<Step>, answer: oneshot::Sender<Result<Deleted, StoreError>> },
     /// Bound the size of the files from now on.
     Limit { max_bytes: u64, answer: oneshot::Sender<Result<(), StoreError>> },
     /// Move what is hot and not open to segments.
     Flush { answer: oneshot::Sender<Result<(), StoreError>> },
+    /// Flush and compact until nothing is left to do.
+    Compact { answer: oneshot::Sender<Result<(), StoreError>> },
     /// Finish and close.
     Close { answer: oneshot::Sender<Result<(), StoreError>> },
 }
@@ -78,6 +88,7 @@ struct Writer {
     hot_bytes: usize,
     flush_after: Duration,
     flushing: Option<Flushing>,
+    compaction: Compaction,
     /// When something that could be flushed was first seen.
     waiting_since: Option<Instant>,
     /// When a flush last failed, and how, unless one succeeded since.
@@ -135,8 +146,9 @@ impl Writer {
         let log_begins = begins_at(&dir.wal())?;
         let is_behind = adopt::is_behind(&conn, log_begins)?;
         flush::remove_orphans(&conn, &files, segments.root(), is_behind)?;
+        remove_retired(&conn, &files, &segments)?;
         if is_behind {
-            adopt::adopt(&conn, &files, &segments)?;
+            adopt::adopt(&conn, &files, &segments, log_begins.is_some())?;
         }
         migrate(dir, &conn, &files, &segments, options.hot_bytes.max(1))?;
         let number = |sql: &str| -> Result<i64, StoreError> {
@@ -144,7 +156,10 @@ impl Writer {
         };
         let meta = |key: &str| number(&format!("SELECT value FROM meta WHERE key = '{key}'"));
         let newest_ns = number("SELECT coalesce(max(received_ns), 0) FROM receipts")?;
-        let next_segment = number("SELECT coalesce(max(segment), 0) + 1 FROM segments")?;
+        let next_segment = number(
+            "SELECT coalesce(max(segment), 0) + 1
+             FROM (SELECT segment FROM segments UNION ALL SELECT segment FROM retired)",
+        )?;
         let kept = Kept {
             cache: Cache::new(options.cache_bytes),
             encoder: Encoder::new()?,
@@ -153,6 +168,7 @@ impl Writer {
             last_sequence: meta("last_sequence")?.cast_unsigned(),
             hot: Hot::new(),
             segments: Arc::clone(&segments),
+            has_tombstones: forget::has_tombstones(&conn)?,
         };
         let (applied, flushed) =
             (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());
@@ -161,11 +177,13 @@ impl Writer {
             replay.take(record)
         })?;
         let kept = replay.finish()?;
-        adopt::finish(&conn, &kept.hot, log_begins)?;
+        adopt::finish(&conn, &kept.hot, log_begins, wal.last())?;
+        let waits = number("SELECT EXISTS (SELECT 1 FROM jobs WHERE is_gone = 0)")? != 0;
         let hot = RwLock::new(Arc::new(kept.hot.clone()));
         let mut writer = Self {
             shared: Arc::new(Shared {
                 hot,
+                era: Mutex::default(),
                 segments,
                 files: Arc::clone(&files),
                 catalog: dir.catalog(),
@@ -176,6 +194,7 @@ impl Writer {
             hot_bytes: options.hot_bytes.max(1),
             flush_after: options.flush_after,
             flushing: None,
+            compaction: Compaction::new(options.compact_bytes, options.forget_after, waits),
             waiting_since: None,
             failed: None,
             carried_bytes: 0,
@@ -211,11 +230,17 @@ impl Writer {
                 Command::Delete { workspace, id, answer } => {
                     let _ = answer.send(self.delete(&workspace, id));
                 }
+                Command::Forget { step, answer } => {
+                    let _ = answer.send(self.forget(&step));
+                }
                 Command::Limit { max_bytes, answer } => {
                     let _ = answer.send(self.limit(max_bytes));
                 }
                 Command::Flush { answer } => {
                     let _ = answer.send(self.flush_all());
+                }
+                Command::Compact { answer } => {
+                    let _ = answer.send(self.compact_all());
                 }
                 Command::Close { answer } => return Some(answer),
             }
@@ -344,18 +369,28 @@ impl Writer {
 
     /// Commits, and replaces the hot set in the same moment.
     fn publish(&mut self) -> Result<(), StoreError> {
+        self.publish_and(|_| ())
+    }
+
+    /// The same, and readers that begin afterwards are of another era. Answers the one that ended.
+    fn publish_in_new_era(&mut self) -> Result<Arc<()>, StoreError> {
+        self.publish_and(Shared::begin_era)
+    }
+
+    fn publish_and<T>(&mut self, then: impl FnOnce(&Shared) -> T) -> Result<T, StoreError> {
         let hot = Arc::new(self.kept.hot.clone());
         self.files.step();
-        {
+        let done = {
             let mut published = self.shared.hot.write().unwrap_or_else(PoisonError::into_inner);
             self.conn.execute_batch("COMMIT").map_err(from_sqlite)?;
             *published = hot;
-        }
+            then(&self.shared)
+        };
         self.files.step();
         if self.waiting_since.is_none() && self.kept.hot.settled_bytes() > 0 {
             self.waiting_since = Some(Instant::now());
         }
-        Ok(())
+        Ok(done)
     }
 
     fn delete(&mut self, workspace: &str, id: AnnotationId) -> Result<Option<TraceId>, StoreError> {
@@ -384,7 +419,7 @@ impl Writer {
 
     /// Forgets old receipts, and the lives of processes that were not heard of for as long and hold
     /// nothing open. Both are bounded by count as well.
-    fn prune(&self) -> Result<(), StoreError> {
+    fn prune(&mut self) -> Result<(), StoreError> {
         const IS_IDLE: &str = "NOT EXISTS (SELECT 1 FROM open_traces AS o
             WHERE o.ws = processes.ws AND o.process_id = processes.process_id)";
         let oldest_ns = self.newest_ns.saturating_sub(KEPT_NS);
@@ -400,6 +435,18 @@ impl Writer {
             );
             run(&self.conn, &sql, params![max])?;
         }
+        self.prune_deletions()
+    }
+
+    /// Tombstones go when their time is over, but not before the bytes they speak of.
+    fn prune_deletions(&mut self) -> Result<(), StoreError> {
+        const IS_GONE: &str = "NOT EXISTS (SELECT 1 FROM jobs WHERE is_gone = 0)";
+        let oldest_ns = self.newest_ns.saturating_sub(TOMBSTONE_NS + KEPT_NS);
+        for (table, and_also) in [("tombstones", IS_GONE), ("jobs", "is_gone = 1")] {
+            let sql = format!("DELETE FROM {table} WHERE at_ns < ?1 AND {and_also}");
+            run(&self.conn, &sql, params![oldest_ns])?;
+        }
+        self.kept.has_tombstones = forget::has_tombstones(&self.conn)?;
         Ok(())
     }
 
@@ -417,6 +464,7 @@ impl Writer {
     fn close(mut self) -> Result<(), StoreError> {
         // What is hot stays in the log, from which the next opening has it.
         self.end_flush_or_report();
+        self.stop_compaction();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         // A reader may keep the log alive: it is then copied at the next opening.
         let copied = self.conn.query_row(checkpoint, [], |_| Ok(())).map_err(from_sqlite);

@@ -9,6 +9,7 @@ mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod conversations;
+pub mod deletion;
 mod error;
 pub mod matching;
 pub mod memory;
@@ -17,14 +18,16 @@ mod process;
 pub mod query;
 pub mod rollup;
 pub mod row;
+pub mod search;
 pub mod tables;
 mod traits;
 pub mod tree;
 
 pub use batch::{Appended, Batch, ReceiptKey};
+pub use deletion::{Deleted, Deletion, Job, Target};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use process::{
     INTERRUPTED_MESSAGE, OpenProcess, ProcessLife, ProcessSign, Sign, interrupt, is_held_open,
 };
-pub use traits::{Capabilities, Store, StoreStats};
+pub use traits::{Capabilities, Gauge, Store, StoreStats};

@@ -3,6 +3,7 @@
 //! An engine may narrow the candidates by its own means, as long as this has the last word.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use staso_model::{Span, Value, get_path};
 
@@ -10,6 +11,7 @@ use crate::error::StoreError;
 use crate::query::{Comparison, Cursor, FacetField, Filter, NumberField, Sort, TextField};
 use crate::query::{TextMatch, TraceQuery};
 use crate::row::TraceRow;
+use crate::search::{Phrase, fold};
 
 /// How deep a filter may nest.
 pub const MAX_FILTER_DEPTH: usize = 64;
@@ -22,7 +24,8 @@ pub const MAX_LIMIT: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Matcher {
     filter: Filter,
-    wants_payloads: bool,
+    /// Those of [`Filter::Anywhere`], by their folded text.
+    phrases: HashMap<String, Phrase>,
 }
 
 /// Where a matcher finds the spans of the trace it judges. They are asked for only when the row
@@ -33,6 +36,14 @@ pub trait SpanSource {
     /// # Errors
     /// Whatever keeps the engine from reading them.
     fn any_span(&mut self, test: &mut dyn FnMut(&Span) -> bool) -> Result<bool, StoreError>;
+
+    /// Whether any span that was not dropped has the phrase in its texts.
+    ///
+    /// # Errors
+    /// Those of [`any_span`](Self::any_span).
+    fn any_text(&mut self, phrase: &Phrase) -> Result<bool, StoreError> {
+        self.any_span(&mut |span| phrase.stands_in(span))
+    }
 }
 
 impl<'a, I: Iterator<Item = &'a Span> + Clone> SpanSource for I {
@@ -49,13 +60,9 @@ impl Matcher {
     pub fn new(filter: &Filter) -> Result<Self, StoreError> {
         let mut terms = 0;
         check_size(filter, MAX_FILTER_DEPTH, &mut terms)?;
-        Ok(Self { wants_payloads: wants_payloads(filter), filter: folded(filter) })
-    }
-
-    /// Whether inputs and outputs must be with the spans that are asked for.
-    #[must_use]
-    pub fn wants_payloads(&self) -> bool {
-        self.wants_payloads
+        let (filter, mut phrases) = (folded(filter), HashMap::new());
+        collect_phrases(&filter, &mut phrases);
+        Ok(Self { filter, phrases })
     }
 
     /// Whether a trace passes.
@@ -63,7 +70,7 @@ impl Matcher {
     /// # Errors
     /// Those of `spans`.
     pub fn matches(&self, row: &TraceRow, spans: &mut dyn SpanSource) -> Result<bool, StoreError> {
-        eval(&self.filter, row, spans)
+        self.eval(&self.filter, row, spans)
     }
 }
 
@@ -113,14 +120,6 @@ fn wants_spans(filter: &Filter) -> bool {
     }
 }
 
-fn wants_payloads(filter: &Filter) -> bool {
-    match filter {
-        Filter::All(inner) | Filter::Any(inner) => inner.iter().any(wants_payloads),
-        Filter::Not(inner) => wants_payloads(inner),
-        other => matches!(other, Filter::Anywhere(_)),
-    }
-}
-
 fn folded(filter: &Filter) -> Filter {
     let all = |inner: &[Filter]| inner.iter().map(folded).collect();
     match filter {
@@ -135,50 +134,66 @@ fn folded(filter: &Filter) -> Filter {
     }
 }
 
-fn eval(filter: &Filter, row: &TraceRow, spans: &mut dyn SpanSource) -> Result<bool, StoreError> {
-    Ok(match filter {
-        Filter::All(inner) => {
-            // What the row alone decides goes first, so that spans are read only when they must.
-            let (late, early): (Vec<_>, Vec<_>) = inner.iter().partition(|f| wants_spans(f));
-            for filter in early.into_iter().chain(late) {
-                if !eval(filter, row, spans)? {
-                    return Ok(false);
+impl Matcher {
+    fn eval(
+        &self,
+        filter: &Filter,
+        row: &TraceRow,
+        spans: &mut dyn SpanSource,
+    ) -> Result<bool, StoreError> {
+        Ok(match filter {
+            Filter::All(inner) => {
+                // What the row alone decides goes first, so that spans are read only when they must.
+                let (late, early): (Vec<_>, Vec<_>) = inner.iter().partition(|f| wants_spans(f));
+                for filter in early.into_iter().chain(late) {
+                    if !self.eval(filter, row, spans)? {
+                        return Ok(false);
+                    }
                 }
+                true
             }
-            true
-        }
-        Filter::Any(inner) => {
-            let (late, early): (Vec<_>, Vec<_>) = inner.iter().partition(|f| wants_spans(f));
-            for filter in early.into_iter().chain(late) {
-                if eval(filter, row, spans)? {
-                    return Ok(true);
+            Filter::Any(inner) => {
+                let (late, early): (Vec<_>, Vec<_>) = inner.iter().partition(|f| wants_spans(f));
+                for filter in early.into_iter().chain(late) {
+                    if self.eval(filter, row, spans)? {
+                        return Ok(true);
+                    }
                 }
+                false
             }
-            false
-        }
-        Filter::Not(inner) => !eval(inner, row, spans)?,
-        Filter::State(state) => row.state == *state,
-        Filter::Status(status) => row.status.shown() == status.shown(),
-        Filter::Kind(kind) => row.kinds.contains(kind),
-        Filter::Text(field, text) => texts(row, *field).any(|value| text.matches_folded(value)),
-        Filter::Trace(trace_id) => row.trace_id == *trace_id,
-        Filter::Number(field, comparison, wanted) => {
-            number(row, *field).is_some_and(|value| comparison.holds(value, *wanted))
-        }
-        Filter::SpanName(part) => spans.any_span(&mut |span| contains(&span.name, part))?,
-        Filter::Anywhere(part) => spans.any_span(&mut |span| mentions(span, part))?,
-        Filter::Metadata(path, text) => spans.any_span(&mut |span| {
-            let value = get_path(&span.attributes, path).and_then(value_text);
-            value.is_some_and(|value| text.matches_folded(&value))
-        })?,
-    })
+            Filter::Not(inner) => !self.eval(inner, row, spans)?,
+            Filter::State(state) => row.state == *state,
+            Filter::Status(status) => row.status.shown() == status.shown(),
+            Filter::Kind(kind) => row.kinds.contains(kind),
+            Filter::Text(field, text) => texts(row, *field).any(|value| text.matches_folded(value)),
+            Filter::Trace(trace_id) => row.trace_id == *trace_id,
+            Filter::Number(field, comparison, wanted) => {
+                number(row, *field).is_some_and(|value| comparison.holds(value, *wanted))
+            }
+            Filter::SpanName(part) => spans.any_span(&mut |span| contains(&span.name, part))?,
+            Filter::Anywhere(part) => match self.phrases.get(part) {
+                Some(phrase) => spans.any_text(phrase)?,
+                None => spans.any_text(&Phrase::new(part))?,
+            },
+            Filter::Metadata(path, text) => spans.any_span(&mut |span| {
+                let value = get_path(&span.attributes, path).and_then(value_text);
+                value.is_some_and(|value| text.matches_folded(&value))
+            })?,
+        })
+    }
 }
 
-fn mentions(span: &Span, part: &str) -> bool {
-    let payloads = [&span.input, &span.output];
-    contains(&span.name, part)
-        || span.error_message.as_deref().is_some_and(|text| contains(text, part))
-        || payloads.into_iter().flatten().any(|payload| contains(&payload.text, part))
+fn collect_phrases(filter: &Filter, phrases: &mut HashMap<String, Phrase>) {
+    match filter {
+        Filter::All(inner) | Filter::Any(inner) => {
+            inner.iter().for_each(|filter| collect_phrases(filter, phrases));
+        }
+        Filter::Not(inner) => collect_phrases(inner, phrases),
+        Filter::Anywhere(part) => {
+            phrases.insert(part.clone(), Phrase::new(part));
+        }
+        _ => {}
+    }
 }
 
 /// The text a metadata filter compares: text as it is, numbers, booleans and null by their JSON
@@ -295,18 +310,6 @@ impl TextMatch {
             Self::Contains(part) => contains(text, part),
             Self::Pattern(pattern) => matches_pattern(&fold(text), pattern),
         }
-    }
-}
-
-/// Lower case, letter by letter: no letter's fold depends on its neighbours, so that a part of a
-/// text folds to a part of the fold.
-fn fold(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
-        Cow::Borrowed(text)
-    } else if text.is_ascii() {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
     }
 }
 

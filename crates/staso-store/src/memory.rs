@@ -3,16 +3,20 @@
 //! It keeps spans as they came and computes every answer from scratch. It survives nothing but
 //! [`MemoryStore::reopened`], and is meant for tests and throw-away servers.
 
+mod deletion;
 mod numbers;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, Span, SpanId, TraceId};
+use tokio::sync::mpsc;
 
 use crate::batch::{Appended, Batch, ReceiptKey};
 use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
+use crate::deletion::{Deleted, Deletion, Job};
 use crate::error::StoreError;
 use crate::matching::{self, Matcher};
 use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
@@ -20,6 +24,7 @@ use crate::process::{OpenProcess, ProcessLife, Sign, interrupt, is_held_open};
 use crate::query::{Cursor, FacetQuery, FacetValue, TraceQuery};
 use crate::rollup::{sort_annotations, trace_row};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::search::{SearchEnd, SearchHit, SearchQuery, check_search};
 use crate::traits::{Capabilities, Store, StoreStats};
 use crate::tree::{self, tree_order};
 
@@ -42,6 +47,7 @@ struct State {
     receipts: HashMap<(String, String), Vec<Receipt>>,
     lives: BTreeMap<String, BTreeMap<ProcessId, ProcessLife>>,
     last_sequence: u64,
+    deletions: deletion::Deletions,
 }
 
 impl MemoryStore {
@@ -81,10 +87,10 @@ impl State {
         let mut touched = self.take_signs(&batch);
         for span in batch.spans {
             let span = self.closed_if_gone(span);
-            touched.extend(self.take_span(span));
+            touched.extend(self.take_span(span, batch.received_ns));
         }
         for annotation in batch.annotations {
-            touched.extend(self.take_annotation(annotation));
+            touched.extend(self.take_annotation(annotation, batch.received_ns));
         }
         touched.sort();
         touched.dedup();
@@ -155,8 +161,9 @@ impl State {
         span
     }
 
-    fn take_span(&mut self, span: Span) -> Option<TraceKey> {
+    fn take_span(&mut self, span: Span, received_ns: i64) -> Option<TraceKey> {
         self.last_sequence = self.last_sequence.max(span.version.sequence);
+        let span = self.unless_deleted(span, received_ns)?;
         let key = (span.workspace.clone(), span.trace_id);
         let spans = self.spans.entry(key.clone()).or_default();
         let is_newer = spans.get(&span.span_id).is_none_or(|held| span.version > held.version);
@@ -166,8 +173,11 @@ impl State {
         is_newer.then_some(key)
     }
 
-    fn take_annotation(&mut self, annotation: Annotation) -> Option<TraceKey> {
+    fn take_annotation(&mut self, annotation: Annotation, received_ns: i64) -> Option<TraceKey> {
         let key = (annotation.workspace.clone(), annotation.trace_id);
+        if self.is_buried(&key.0, key.1, received_ns) {
+            return None;
+        }
         let id = (annotation.workspace.clone(), annotation.id);
         if self.annotations.contains_key(&id) {
             return None;
@@ -331,6 +341,21 @@ impl Store for MemoryStore {
         self.open_state()?.conversation(query)
     }
 
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        check_search(query)?;
+        let (hits, end) = self.open_state()?.search(query)?;
+        for hit in hits {
+            if found.send(hit).await.is_err() {
+                break;
+            }
+        }
+        Ok(end)
+    }
+
     async fn annotations(
         &self,
         workspace: &str,
@@ -346,6 +371,14 @@ impl Store for MemoryStore {
     ) -> Result<Option<TraceId>, StoreError> {
         let removed = self.open_state()?.annotations.remove(&(workspace.to_owned(), *id));
         Ok(removed.map(|annotation| annotation.trace_id))
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError> {
+        Ok(self.open_state()?.delete(deletion))
+    }
+
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
+        Ok(self.open_state()?.job(job))
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {

@@ -2,14 +2,17 @@
 
 use async_trait::async_trait;
 use staso_model::{Annotation, AnnotationId, ProcessId, SpanId, TraceId};
+use tokio::sync::mpsc;
 
 use crate::batch::{Appended, Batch};
 use crate::conversations::{ConversationPage, ConversationsQuery, Turns, TurnsQuery};
+use crate::deletion::{Deleted, Deletion, Job};
 use crate::error::StoreError;
 use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife};
 use crate::query::{FacetQuery, FacetValue, TraceQuery};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use crate::search::{SearchEnd, SearchHit, SearchQuery};
 use crate::tables::{TableSink, TablesQuery};
 
 /// A store of spans, annotations and receipts, for many workspaces.
@@ -35,13 +38,18 @@ use crate::tables::{TableSink, TablesQuery};
 ///   batch may belong to several.
 /// * **Snapshots.** One call reads one state. Cursors stay valid while data arrives: a row whose
 ///   sort value does not change is neither skipped nor doubled.
+/// * **Deleted means hidden at once, and gone later.** When [`delete`](Store::delete) answers, no later
+///   read shows what it took, and it survives power loss. For
+///   [`TOMBSTONE_NS`](crate::deletion::TOMBSTONE_NS) by the times at which batches are received, nothing sent
+///   again or late brings it back: of a deleted trace neither spans nor annotations are taken in; a
+///   span that began before its user was deleted is not taken in, or without its content where it is
+///   there. [`job`](Store::job) says when no byte of it is stored any more.
 /// * Reads never block ingest, nor ingest reads.
 /// * **Damage stays local.** A damaged span is left out of answers about its trace and reported by
 ///   [`span`](Store::span); everything undamaged stays readable.
 ///
 /// # Not promised
-/// Order among rows of equal sort key beyond trace id; counts across two calls; that a deleted
-/// trace's bytes are gone at once.
+/// Order among rows of equal sort key beyond trace id; counts across two calls.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What this engine can do. The zero value is the least able.
@@ -154,6 +162,21 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::BadQuery`] for a limit out of range; engine errors.
     async fn conversation(&self, query: &TurnsQuery) -> Result<Option<Turns>, StoreError>;
 
+    /// Spans that have a phrase in their texts, newest start first, ties by trace and span, greatest
+    /// first. Each is sent as it is found; what texts are, and how they are compared, says
+    /// [`search`](crate::search). A caller that drops the future, or the receiving end, ends the work
+    /// soon. Pages are as those of traces: a span whose start does not change is neither skipped nor
+    /// doubled.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] for what [`check_search`](crate::search::check_search) refuses; engine
+    /// errors, after which the hits so far stand.
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError>;
+
     /// The annotations of a trace, oldest first; those of a not yet known trace included.
     ///
     /// # Errors
@@ -173,6 +196,21 @@ pub trait Store: Send + Sync + 'static {
         workspace: &str,
         id: &AnnotationId,
     ) -> Result<Option<TraceId>, StoreError>;
+
+    /// Deletes a trace, a conversation, or a user; see [`Target`](crate::Target). One trace goes as a
+    /// whole or not at all. A call that fails, or whose future is dropped, may leave some traces deleted
+    /// and others not: the same call again does the rest.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError>;
+
+    /// How far a deletion is, by the number that [`delete`](Store::delete) gave; `None` when not known.
+    /// Those that are done may be forgotten after 30 days.
+    ///
+    /// # Errors
+    /// Engine errors.
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError>;
 
     /// Every workspace that has a span or an annotation, by name.
     ///
@@ -202,6 +240,11 @@ pub trait Store: Send + Sync + 'static {
     /// Engine errors.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
+    /// How full the engine's own queues and buffers are at this moment. Never waits for the disk.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
+
     /// Finishes what was accepted and closes. Later calls answer [`StoreError::Closed`].
     ///
     /// # Errors
@@ -229,4 +272,15 @@ pub struct StoreStats {
     pub bytes: u64,
     /// The greatest version sequence given so far; new batches start after it.
     pub last_sequence: u64,
+}
+
+/// One number that an engine says of itself while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauge {
+    /// In the manner of OpenMetrics: `store_queue_batches`, units last.
+    pub name: &'static str,
+    /// What it counts, and what a high value means.
+    pub help: &'static str,
+    /// The number now.
+    pub value: u64,
 }

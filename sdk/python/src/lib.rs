@@ -4,12 +4,12 @@
 
 mod client;
 mod context;
+mod direct;
 mod objects;
 mod plan;
 mod scope;
 mod span;
 mod spare;
-mod strand;
 mod value;
 mod words;
 
@@ -44,21 +44,21 @@ fn start_span<'py>(name: &Bound<'py, PyAny>, kind: KindWord) -> PyResult<Bound<'
 fn current_span(py: Python<'_>) -> Option<Bound<'_, Span>> {
     let context = Interpreter(py);
     let span = nesting::span_at(context, nesting::innermost(context).as_ref())?;
-    span.0.into_bound(py).cast_into().ok()
+    span.object(py).cast_into().ok()
 }
 
 /// The innermost entry of this context, to be put in force elsewhere by `swap_entry`.
 #[pyfunction]
 fn current_entry(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    nesting::innermost(Interpreter(py)).map(|entry| entry.0.into_bound(py))
+    nesting::innermost(Interpreter(py)).map(|entry| entry.object(py))
 }
 
 /// Puts `entry` in force and answers the one it replaces.
 #[pyfunction]
 fn swap_entry<'py>(py: Python<'py>, entry: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
     let context = Interpreter(py);
-    let replaced = context.current().map(|entry| entry.0.into_bound(py));
-    context.set(entry.map(|entry| Held(entry.unbind())).as_ref());
+    let replaced = context.current().map(|entry| entry.object(py));
+    context.set(entry.map(Held::from).as_ref());
     replaced
 }
 
@@ -126,9 +126,12 @@ mod _core {
     use crate::span::Span;
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        staso_sdk::pen::tell_strands_apart(crate::strand::current);
-        Ok(())
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // SAFETY: the engine asks where a value is read or a span begun, which only attached threads do here.
+        staso_sdk::pen::tell_strands_apart(|| {
+            staso_interpreter::greenlet(unsafe { Python::assume_attached() })
+        });
+        crate::direct::install(module)
     }
 
     #[pymodule_export]

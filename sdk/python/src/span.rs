@@ -4,7 +4,7 @@
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
-use staso_sdk::nesting::{self, Context, Node};
+use staso_sdk::nesting::{self, Node};
 use staso_sdk::{Enqueued, FailureKind, Field, Identity, SpanKind};
 
 use crate::context::Interpreter;
@@ -28,7 +28,7 @@ impl Span {
         nesting::start(Interpreter(py), &Held::of(slf), &slf.get().node, |r| Walker::new(py, r));
     }
 
-    fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
+    pub(crate) fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
         let (py, entry) = (slf.py(), Held::of(slf));
         objects::relay_messages(py);
         let raised = raised.map(|raised| (Held::of(raised), implied_status(raised)));
@@ -38,22 +38,30 @@ impl Span {
         answer
     }
 
+    /// A decorated function has answered: that came out, where the program has not said what did.
+    pub(crate) fn returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let result = PyDict::new(value.py());
+        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
+        let mut result = Some(Held::of(&result));
+        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
+        Ok(())
+    }
+
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
         self.node.identity().map(tell)
     }
 
-    fn held(
+    fn held<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         of: impl FnOnce(&Payload) -> Option<&Held>,
-    ) -> Option<Py<PyAny>> {
-        let held = self.node.life(|life| Some(of(life.held()?)?.0.clone_ref(py)));
-        held.flatten()
+    ) -> Option<Bound<'py, PyAny>> {
+        self.node.life(|life| Some(of(life.held()?)?.object(py))).flatten()
     }
 
     fn field<'py>(&self, py: Python<'py>, field: Field) -> Option<Bound<'py, PyAny>> {
         if let Some(assigned) = self.held(py, |held| held.field(field)) {
-            return Some(assigned.into_bound(py));
+            return Some(assigned);
         }
         if field == Field::UsageAvailable {
             // Of a model call it is known from the start that nothing is known yet.
@@ -101,13 +109,13 @@ macro_rules! class {
 
             $(
                 #[getter]
-                fn $payload(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+                fn $payload<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
                     self.held(py, |held| held.$payload.as_ref())
                 }
 
                 #[setter]
                 fn $set_payload(&self, value: Bound<'_, PyAny>) {
-                    let value = Held(value.unbind());
+                    let value = Held::from(value);
                     drop(self.node.change(|held| held.$set_payload(value)));
                 }
             )*
@@ -222,22 +230,18 @@ class! {
         Ok(())
     }
 
-    fn _returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
-        let result = PyDict::new(value.py());
-        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
-        let mut result = Some(Held::of(&result));
-        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
-        Ok(())
+    fn _returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.returned(value)
     }
 
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(existing) = self.held(py, |held| held.metadata.as_ref()) {
-            return Ok(existing.into_bound(py));
+            return Ok(existing);
         }
         let planned = self.held(py, |held| Some(&held.template.as_ref()?.attributes));
         let fresh = match planned {
-            Some(attributes) => attributes.bind(py).cast::<PyDict>()?.copy()?,
+            Some(attributes) => attributes.cast::<PyDict>()?.copy()?,
             None => PyDict::new(py),
         };
         let held = Held::of(&fresh);
@@ -260,7 +264,7 @@ class! {
     #[getter]
     fn error_message<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         if let Some(said) = self.held(py, |held| held.description.as_ref()) {
-            return Some(said.into_bound(py));
+            return Some(said);
         }
         let told = self.node.life(|life| life.held()?.exception_message.clone()).flatten()?;
         Some(PyString::new(py, &told).into_any())
@@ -273,13 +277,13 @@ class! {
     }
 
     #[getter]
-    fn name(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.node.life(|life| Interpreter(py).hold(&life.name).0)
+    fn name<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.node.life(|life| life.name.object(py))
     }
 
     #[setter]
     fn set_name(&self, value: Bound<'_, PyAny>) {
-        let name = Held(name_text(&value).into_any().unbind());
+        let name = Held::from(name_text(&value));
         drop(self.node.life(|life| std::mem::replace(&mut life.name, name)));
     }
 
@@ -313,7 +317,7 @@ class! {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.node.visit(|object| visit.call(&object.0))
+        self.node.visit(|object| object.visit(&visit))
     }
 
     fn __clear__(&self) {

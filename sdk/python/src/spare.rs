@@ -22,7 +22,7 @@ pub(crate) fn span<'py>(
     let py = name.py();
     let find = || py.get_type::<Span>().getattr("__weakrefoffset__")?.extract();
     let watched_at = WATCHED_AT.get_or_try_init(py, find).copied().unwrap_or(0);
-    let name = Held(name_text(name).into_any().unbind());
+    let name = Held::from(name_text(name));
     // SAFETY: what is kept are spans, each with a reference of its own. While that is the only one, of whatever
     // kind, nobody else can reach it: the global lock is held, and nothing in here runs Python code.
     unsafe {

@@ -5,7 +5,10 @@
 //! `staso/_internal/values.py`, whose answer is walked in its place. Whatever goes wrong, a marker
 //! stands where the value would have stood and the walk goes on: nothing here raises.
 
+use std::mem::ManuallyDrop;
+
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi};
@@ -18,8 +21,9 @@ use crate::objects;
 /// Texts of more characters than this are long.
 const LONG_TEXT_CHARACTERS: ffi::Py_ssize_t = 4_096;
 
-/// A Python object that a span holds.
-pub(crate) struct Held(pub(crate) Py<PyAny>);
+/// A Python object that a span holds. It is let go by the thread that holds the interpreter, as everything is done
+/// with it (see below), so that nobody need ask at each drop whether this thread does.
+pub(crate) struct Held(ManuallyDrop<Py<PyAny>>);
 
 /// Writes the values of one record.
 pub(crate) struct Walker<'py> {
@@ -52,14 +56,46 @@ impl Object for Held {
     }
 }
 
+impl<T> From<Bound<'_, T>> for Held {
+    #[inline]
+    fn from(value: Bound<'_, T>) -> Self {
+        Self(ManuallyDrop::new(value.into_any().unbind()))
+    }
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: it is dropped once, and this thread is the one that has the interpreter, by `OneThreadAtATime`.
+        drop(unsafe { ManuallyDrop::take(&mut self.0).into_bound(Python::assume_attached()) });
+    }
+}
+
 impl Held {
+    #[inline]
     pub(crate) fn of(value: &Bound<'_, PyAny>) -> Self {
-        Self(value.clone().unbind())
+        Self::from(value.clone())
     }
 
     /// `None` where the value is.
+    #[inline]
     pub(crate) fn some(value: Bound<'_, PyAny>) -> Option<Self> {
-        (!value.is_none()).then(|| Self(value.unbind()))
+        (!value.is_none()).then(|| Self::from(value))
+    }
+
+    #[inline]
+    pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.0.bind(py)
+    }
+
+    #[inline]
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&*self.0)
+    }
+
+    #[inline]
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.bind(py).clone()
     }
 }
 
@@ -340,16 +376,16 @@ impl<'py> Host for Walker<'py> {
     }
 
     fn whole(&self, object: &Held) -> Option<i64> {
-        let value = object.0.bind(self.py);
+        let value = object.bind(self.py);
         value.extract().ok().or_else(|| whole(value.extract().ok()?))
     }
 
     fn truth(&self, object: &Held) -> Option<bool> {
-        object.0.bind(self.py).is_truthy().ok()
+        object.bind(self.py).is_truthy().ok()
     }
 
     fn describe(&mut self, raised: &Held, with_stack: bool) -> Described {
-        let raised = raised.0.bind(self.py);
+        let raised = raised.bind(self.py);
         let told = Call::begin().map(|_call| {
             objects::describe_exception(self.py)?.call1((raised, with_stack))?.extract()
         });

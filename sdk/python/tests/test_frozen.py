@@ -61,6 +61,36 @@ def test_whoever_looks_finds_real_fields() -> None:
     assert dataclasses.replace(ours("a"), size=5) == ours("a", 5)
 
 
+def test_a_frozen_class_can_be_built_upon() -> None:
+    for m in (frozen, dataclasses):
+        base: Any = shape(m.dataclass, m.field)
+
+        class Plain(base):  # type: ignore[misc]
+            pass
+
+        plain = Plain("a")
+        plain.note = "its own"
+        del plain.note
+        for refused in (lambda one: setattr(one, "name", 1), lambda one: delattr(one, "size")):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                refused(plain)
+
+        @dataclasses.dataclass(frozen=True)
+        class More(base):  # type: ignore[misc]
+            more: int = 3
+
+        assert [one.name for one in dataclasses.fields(More)] == [*base.__match_args__, "more"]
+        assert More("a", more=4).__dict__ == {**base("a").__dict__, "more": 4}
+        with pytest.raises(TypeError):
+            dataclasses.dataclass(type("Thawed", (base,), {"__annotations__": {"more": int}}))
+
+
+@pytest.mark.skipif(not hasattr(copy, "replace"), reason="copy.replace is of Python 3.13")
+def test_copy_replace() -> None:
+    ours = shape(frozen.dataclass, frozen.field)
+    assert copy.replace(ours("a"), size=5) == ours("a", 5)  # type: ignore[attr-defined]
+
+
 def test_values_can_be_copied_and_sent() -> None:
     report = st.DeliveryReport(1, 1, 0, 0, last_failure=st.DeliveryFailureKind.TIMEOUT)
     for copied in (copy.copy(report), copy.deepcopy(report), pickle.loads(pickle.dumps(report))):

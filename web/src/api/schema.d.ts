@@ -21,6 +21,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a user's data, or a conversation. It is hidden when this answers; the job says when its bytes are
+         *     gone.
+         */
+        delete: operations["data"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Traces with everything in them, the newest first, a line each.
+         * @description Every line is an element of `traces` as `POST /v1/traces/ingest` takes it; a large trace is several.
+         *     With `limit`, the header `Staso-Next-Cursor` says where to continue; without, everything that matches
+         *     comes in one answer. An answer that was cut off ends without the end of its transfer encoding.
+         */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/facets": {
         parameters: {
             query?: never;
@@ -47,6 +89,23 @@ export interface paths {
         };
         /** Whether the server works, and what it holds. */
         get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a deletion is. Done ones are forgotten after 30 days. */
+        get: operations["job"];
         put?: never;
         post?: never;
         delete?: never;
@@ -86,6 +145,48 @@ export interface paths {
         };
         /** Measures over time. */
         get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the server can be used now.
+         * @description For the one who routes requests or waits for a start. A full disk does not make it unready: what
+         *     is stored can be read, and `writes` says what became of the last batch.
+         */
+        get: operations["ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Spans that have a phrase, newest start first, as they are found.
+         * @description One JSON object a line: `hit` for each span, and last `end`, which says whether everything was
+         *     looked at and where to go on, or `error`.
+         */
+        get: operations["search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -173,7 +274,11 @@ export interface paths {
         get: operations["trace"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Deletes a trace and its annotations. It is hidden when this answers, and what is sent of it again or late
+         *     within 30 days stays out; the job says when its bytes are gone.
+         */
+        delete: operations["trace"];
         options?: never;
         head?: never;
         patch?: never;
@@ -205,6 +310,23 @@ export interface paths {
         };
         /** The workspaces that hold something. */
         get: operations["workspaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The numbers of this run, as OpenMetrics text. */
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -442,6 +564,11 @@ export interface components {
             /** @description Unix nanoseconds. */
             time_ns: components["schemas"]["Int64"];
         };
+        /**
+         * @description How an export is written.
+         * @enum {string}
+         */
+        ExportFormat: "jsonl";
         /** @description The values of one field and how often they occur. */
         FacetList: {
             /** @description The most frequent first. */
@@ -528,6 +655,35 @@ export interface components {
          * @example 1767225600000000000
          */
         Int64: string;
+        /** @description A deletion. */
+        Job: {
+            /**
+             * Format: int64
+             * @description Spans of other traces that lost their content.
+             */
+            blanked_spans: number;
+            /** @description When it was asked for. */
+            created_ns: components["schemas"]["Int64"];
+            /** @description What to ask `/api/jobs/{id}` for; null where nothing was there to delete. */
+            id: string | null;
+            /**
+             * Format: int64
+             * @description Spans that are gone with them.
+             */
+            spans: number;
+            /** @description How far it is. */
+            state: components["schemas"]["JobState"];
+            /**
+             * Format: int64
+             * @description Traces that are gone as a whole.
+             */
+            traces: number;
+        };
+        /**
+         * @description How far it is.
+         * @enum {string}
+         */
+        JobState: "hidden" | "gone";
         /**
          * @description What sort of work a span stands for.
          * @enum {string}
@@ -628,6 +784,13 @@ export interface components {
          * @enum {string}
          */
         PayloadFormat: "json" | "text";
+        /** @description That the server can be used now. */
+        Ready: {
+            /** @description `ready`. */
+            status: string;
+            /** @description `ok`, or `disk_full` where the last batch found no room on the disk. */
+            writes: string;
+        };
         /** @description Something that was mended on arrival. */
         Repair: {
             /** @description The field, as it was sent. */
@@ -652,6 +815,53 @@ export interface components {
             name: string;
             /** @description Its version. */
             version: string;
+        };
+        /** @description How a search ended. */
+        SearchEnd: {
+            /** @description Whether everything was looked at. Else the limit was reached, or the time was up. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many hits this answer has.
+             */
+            hits: number;
+            /** @description The `cursor` to go on with; null where everything was looked at. */
+            next_cursor: string | null;
+        };
+        /** @description A span that has the phrase. */
+        SearchHit: {
+            /**
+             * @description Which of its texts has the phrase: `name`, `error`, `input`, `output` or `event`, the first in
+             *     this order.
+             */
+            field: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description The first place in that text. */
+            snippet: components["schemas"]["Snippet"];
+            /** @description The span. */
+            span_id: string;
+            /** @description Its start, Unix nanoseconds. */
+            start_ns: components["schemas"]["Int64"];
+            /** @description Its status. */
+            status: string;
+            /** @description The trace. */
+            trace_id: string;
+        };
+        /** @description One line of a search's answer. */
+        SearchLine: (components["schemas"]["SearchHit"] & {
+            /** @enum {string} */
+            type: "hit";
+        }) | (components["schemas"]["SearchEnd"] & {
+            /** @enum {string} */
+            type: "end";
+        }) | {
+            /** @description What went wrong and what to do. */
+            error: components["schemas"]["ErrorDetail"];
+            /** @enum {string} */
+            type: "error";
         };
         /** @description A conversation, as far as its turns match. A turn is a trace; nothing is weighed. */
         Session: {
@@ -794,6 +1004,25 @@ export interface components {
             tokens: (number | null)[];
             /** @description The rollup. */
             trace: components["schemas"]["TraceRow"];
+        };
+        /** @description A piece of a text around the phrase. */
+        Snippet: {
+            /** @description Whether more text stands after it. */
+            cut_after: boolean;
+            /** @description Whether more text stands before the piece. */
+            cut_before: boolean;
+            /**
+             * Format: int32
+             * @description How many stand before its end.
+             */
+            end: number;
+            /**
+             * Format: int32
+             * @description How many letters of `text` (Unicode code points) stand before the phrase.
+             */
+            start: number;
+            /** @description The piece, as it reads: escapes of JSON are written out. */
+            text: string;
         };
         /**
          * @description The value a list is ordered by.
@@ -1171,6 +1400,99 @@ export interface operations {
             };
         };
     };
+    data: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description This user: the traces in which only this user appears, and the content of the user's spans in others. */
+                user_id?: string;
+                /** @description This conversation: every trace of which a span names it. */
+                session_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not exactly one of user_id and session_id */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only traces of this environment. */
+                environment?: string;
+                /** @description Only traces that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only traces that began before this time. */
+                to?: string;
+                /** @description Only traces that match, such as `status:error agent:billing`. */
+                filter?: string;
+                /** @description Only traces with a span that has this phrase in its texts, see `/api/search`. */
+                q?: string;
+                /** @description At most this many traces, 1 to 1000; all of them where it is missing. */
+                limit?: number;
+                /** @description The `Staso-Next-Cursor` of the answer before. */
+                cursor?: string;
+                /** @description `jsonl`, which is also meant where it is missing. */
+                format?: components["schemas"]["ExportFormat"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description where to continue */
+                    "Staso-Next-Cursor"?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description too many exports at one time */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     facets: {
         parameters: {
             query: {
@@ -1232,6 +1554,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    job: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not known */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
@@ -1325,6 +1680,92 @@ export interface operations {
             };
             /** @description a parameter makes no sense */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description stopping, or the store cannot be read; Retry-After says when to ask again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    search: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The phrase, 1 to 500 letters of any script: a part of a name, an error message, an input, an
+                 *     output or an event's text, whatever the case of its letters. White space counts.
+                 */
+                q?: string;
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+                /** @description Only spans of traces of this environment. */
+                environment?: string;
+                /** @description Only spans that began at this time or later: ISO-8601, or Unix nanoseconds. */
+                from?: string;
+                /** @description Only spans that began before this time. */
+                to?: string;
+                /** @description At most this many hits, 1 to 1000; 50 where it is missing. */
+                limit?: number;
+                /** @description The `next_cursor` of the answer before. */
+                cursor?: string;
+                /** @description Only spans of traces that match, such as `agent:billing status:error`. */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a SearchLine per line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["SearchLine"];
+                };
+            };
+            /** @description a parameter makes no sense */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description too many searches at once */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1479,6 +1920,8 @@ export interface operations {
                 sort?: components["schemas"]["SortParam"];
                 /** @description Only traces that match, such as `status:error agent:billing duration>2s "refund"`. */
                 filter?: string;
+                /** @description Only traces with a span that has this phrase in its texts, see `/api/search`. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -1540,6 +1983,39 @@ export interface operations {
             };
         };
     };
+    trace: {
+        parameters: {
+            query?: {
+                /** @description The workspace; `default` where it is missing. */
+                workspace?: string;
+            };
+            header?: never;
+            path: {
+                trace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not known */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     skeleton: {
         parameters: {
             query?: {
@@ -1588,6 +2064,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkspaceList"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
                 };
             };
         };

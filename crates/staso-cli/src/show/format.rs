@@ -81,7 +81,7 @@ pub(super) fn dollars(nano_usd: i64) -> String {
 }
 
 /// Nanoseconds since 1970 as UTC, to the second.
-pub(super) fn utc(ns: i64) -> String {
+pub(crate) fn utc(ns: i64) -> String {
     let seconds = ns.div_euclid(1_000_000_000);
     let (days, clock) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);

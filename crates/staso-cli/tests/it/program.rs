@@ -81,6 +81,14 @@ impl Serving {
         answer(agent().get(format!("{}{path}", self.url)).call().unwrap())
     }
 
+    /// The text behind a path, and where it says to continue.
+    pub(crate) fn page(&self, path: &str) -> (String, String) {
+        let mut response = agent().get(format!("{}{path}", self.url)).call().unwrap();
+        let next =
+            response.headers().get("staso-next-cursor").unwrap().to_str().unwrap().to_owned();
+        (response.body_mut().read_to_string().unwrap(), next)
+    }
+
     #[cfg(feature = "sql")]
     pub(crate) fn post(&self, path: &str, body: &Json) -> (u16, ureq::http::HeaderMap, Vec<u8>) {
         let request = agent().post(format!("{}{path}", self.url));

@@ -89,9 +89,32 @@ impl Journal {
         }
     }
 
+    /// Makes the current segment have room for a payload of this length.
+    #[inline]
+    pub(super) fn prepare(&self, intake: &mut Intake, payload: usize) -> Result<(), JournalError> {
+        if !intake.current.as_ref().is_some_and(|inlet| inlet.has_room(payload)) {
+            self.roll(intake, payload)?;
+        }
+        let missing = intake.current.as_ref().map_or(0, |inlet| inlet.missing(payload));
+        if missing > 0 { self.extend(intake, missing) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn extend(&self, intake: &mut Intake, missing: u64) -> Result<(), JournalError> {
+        self.reserve(intake, missing)?;
+        if let Some(inlet) = intake.current.as_mut()
+            && let Err(error) = inlet.grow(missing)
+        {
+            self.release(missing);
+            return Err(error);
+        }
+        self.fell_behind(intake);
+        Ok(())
+    }
+
     /// An append had to make room itself.
     #[cold]
-    pub(super) fn fell_behind(&self, intake: &mut Intake) {
+    fn fell_behind(&self, intake: &mut Intake) {
         let doubled = (intake.ahead.target * 2).max(self.chunk());
         intake.ahead.target = doubled.min(self.options.ahead_bytes);
         self.want_room(intake);

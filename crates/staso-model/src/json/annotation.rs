@@ -111,7 +111,10 @@ fn build(
             .filter(|text| !text.is_empty()),
         source: source_word(raw.source, mender).unwrap_or_default(),
         author: mender.label("annotations.author", raw.author),
-        created_ns: ctx.received_ns,
+        // Nobody scores in the future; views show the latest.
+        created_ns: mender
+            .integer("annotations.created_ns", raw.created_ns)
+            .map_or(ctx.received_ns, |created| created.min(ctx.received_ns)),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::text::push_json_string;
 use super::value::{write, write_list, write_members};
+use crate::annotation::{Annotation, AnnotationValue};
 use crate::ids::TraceId;
 use crate::span::{Event, Link, Payload, Span};
 use crate::value::{Attributes, Value};
@@ -21,13 +22,48 @@ pub fn encode_batch(spans: &[Span]) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn write_trace(spans: &[Span], out: &mut String) {
-    let Some(first) = spans.first() else { return };
-    let mut object = Object::open(out);
-    object.text("trace_id", &first.trace_id.to_uuid_text());
-    object.text("workspace_slug", &first.workspace);
+/// One trace, or a part of one, as an element of `traces`. The spans are of that trace and workspace.
+#[must_use]
+pub fn encode_trace(
+    workspace: &str,
+    trace_id: TraceId,
+    spans: &[Span],
+    annotations: &[Annotation],
+) -> String {
+    let mut out = String::new();
+    let mut object = Object::open(&mut out);
+    object.text("trace_id", &trace_id.to_uuid_text());
+    object.text("workspace_slug", workspace);
     object.key("spans");
     write_list(spans, ['[', ']'], object.out, write_span);
+    if !annotations.is_empty() {
+        object.key("annotations");
+        write_list(annotations, ['[', ']'], object.out, write_annotation);
+    }
+    object.close();
+    out
+}
+
+fn write_trace(spans: &[Span], out: &mut String) {
+    let Some(first) = spans.first() else { return };
+    out.push_str(&encode_trace(&first.workspace, first.trace_id, spans, &[]));
+}
+
+fn write_annotation(annotation: &Annotation, out: &mut String) {
+    let mut object = Object::open(out);
+    object.text("id", &annotation.id.to_string());
+    object.text("name", &annotation.name);
+    object.text("data_type", annotation.value.data_type());
+    match &annotation.value {
+        AnnotationValue::Numeric(number) => object.value("value", &Value::Double(*number)),
+        AnnotationValue::Categorical(label) => object.text("value", label),
+        AnnotationValue::Boolean(yes) => object.value("value", &Value::Bool(*yes)),
+    }
+    object.label("span_id", annotation.span_id.map(|id| id.to_uuid_text()).as_ref());
+    object.label("comment", annotation.comment.as_ref());
+    object.text("source", annotation.source.as_str());
+    object.label("author", annotation.author.as_ref());
+    object.int("created_ns", Some(annotation.created_ns));
     object.close();
 }
 

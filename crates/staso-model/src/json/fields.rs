@@ -70,7 +70,7 @@ raw_object! {
 
 raw_object! {
     /// One annotation.
-    RawAnnotation { id, name, value, data_type, span_id, comment, source, author }
+    RawAnnotation { id, name, value, data_type, span_id, comment, source, author, created_ns }
 }
 
 raw_object! {

@@ -32,7 +32,7 @@ mod value;
 mod walk;
 
 pub use annotation::{AnnotationContext, decode_annotation};
-pub use encode::encode_batch;
+pub use encode::{encode_batch, encode_trace};
 pub use error::{AnnotationError, DecodeError};
 
 use crate::annotation::Annotation;

@@ -2,11 +2,13 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use staso_model::Span;
-use staso_model::json::{DecodeContext, decode_annotation, decode_batch, encode_batch};
+use staso_model::json::{
+    DecodeContext, decode_annotation, decode_batch, encode_batch, encode_trace,
+};
+use staso_model::{Span, TraceId};
 
 use crate::native::{annotation_context, context};
-use crate::strategies::native_span;
+use crate::strategies::{annotation, native_span};
 
 const BODIES: [&[u8]; 3] = [
     include_bytes!("bodies/existing_client.json"),
@@ -29,6 +31,32 @@ proptest! {
             span.version.sequence = sequence;
         }
         prop_assert_eq!(decode(&encode_batch(&spans), &spans), spans);
+    }
+
+    #[test]
+    fn an_encoded_trace_reads_back_with_its_scores(
+        mut spans in vec(native_span(), 0..3),
+        mut annotations in vec(annotation(), 0..4),
+    ) {
+        let trace_id = TraceId([7; 16]);
+        for (sequence, span) in (0..).zip(&mut spans) {
+            (span.trace_id, span.workspace) = (trace_id, "w".to_owned());
+            span.version.sequence = sequence;
+        }
+        for annotation in &mut annotations {
+            (annotation.trace_id, annotation.workspace) = (trace_id, "w".to_owned());
+        }
+        let trace = encode_trace("w", trace_id, &spans, &annotations);
+        let body = format!("{{\"traces\":[{trace}]}}");
+        let received_ns = spans.first().map_or(i64::MAX, |span| span.version.received_ns);
+        let context = DecodeContext { received_ns, first_sequence: 0, ..context() };
+        for annotation in &mut annotations {
+            annotation.created_ns = annotation.created_ns.min(received_ns);
+        }
+        let batch = decode_batch(body.as_bytes(), &context).unwrap();
+        prop_assert_eq!(batch.repairs, vec![]);
+        prop_assert_eq!(batch.spans, spans);
+        prop_assert_eq!(batch.annotations, annotations);
     }
 
     #[test]

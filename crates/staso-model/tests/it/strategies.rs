@@ -14,9 +14,10 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use staso_model::{
-    Attributes, CacheParts, CaptureCategory, DroppedCounts, EntityRef, Event,
-    INTERRUPTED_ATTRIBUTE, Link, Payload, ProcessId, Repair, Resource, Scope, SentTotals, Span,
-    SpanId, SpanKind, SpanStatus, Stage, TraceId, Usage, UsageBasis, Value,
+    Annotation, AnnotationId, AnnotationSource, AnnotationValue, Attributes, CacheParts,
+    CaptureCategory, DroppedCounts, EntityRef, Event, INTERRUPTED_ATTRIBUTE, Link, Payload,
+    ProcessId, Repair, Resource, Scope, SentTotals, Span, SpanId, SpanKind, SpanStatus, Stage,
+    TraceId, Usage, UsageBasis, Value,
 };
 
 /// Keys that the conventions read, and others; few, so that some repeat.
@@ -250,6 +251,31 @@ prop_compose! {
         let parts = CacheParts { read: cached, ..CacheParts::default() };
         span.usage = Usage::from_sent(available, sent, parts, dialect);
         span
+    }
+}
+
+prop_compose! {
+    /// A score of a trace that the caller names.
+    pub(crate) fn annotation()(
+        id in any::<[u8; 16]>(),
+        span_id in of(span_id()),
+        name in "[a-z]{1,8}",
+        value in prop_oneof![
+            (-1e9_f64..1e9).prop_map(AnnotationValue::Numeric),
+            text().prop_map(AnnotationValue::Categorical),
+            any::<bool>().prop_map(AnnotationValue::Boolean),
+        ],
+        comment in label(),
+        author in label(),
+        source in prop::sample::select(vec![
+            AnnotationSource::Sdk, AnnotationSource::Human, AnnotationSource::Judge, AnnotationSource::Code,
+        ]),
+        created_ns in 0..i64::MAX,
+    ) -> Annotation {
+        Annotation {
+            workspace: String::new(), id: AnnotationId(id), trace_id: TraceId([0; 16]), span_id, name,
+            value, comment, source, author, created_ns,
+        }
     }
 }
 

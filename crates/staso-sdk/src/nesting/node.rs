@@ -76,10 +76,15 @@ impl<O: Object + 'static> Node<O> {
     pub unsafe fn renew(&self, name: O, kind: SpanKind, held: Option<Box<Held<O>>>) {
         // SAFETY: by the promise above.
         unsafe { self.own.clear() };
-        let what = What::Span(Life::new(name, kind, held));
-        let before =
-            std::mem::replace(&mut *self.lock(), State { what, previous: None, token: None });
-        drop(before);
+        let mut state = self.lock();
+        let outside = (state.previous.take(), state.token.take());
+        // Field by field: a state that is made elsewhere and moved here is written twice.
+        let before = match &mut state.what {
+            What::Span(life) => life.renew(name, kind, held),
+            What::Scope { .. } => return,
+        };
+        drop(state);
+        drop((before, outside));
     }
 
     /// Who the span is, once it has begun under a recorder.

@@ -113,6 +113,20 @@ pub const KEYS: &[Key] = &[
         about: "seconds of silence after which a half-sent body is given up",
     },
     Key {
+        name: "max_searches",
+        env: "STASO_MAX_SEARCHES",
+        shape: Shape::Integer(1, 64),
+        default: "4",
+        about: "searches at one time; more are refused",
+    },
+    Key {
+        name: "search_timeout_secs",
+        env: "STASO_SEARCH_TIMEOUT_SECS",
+        shape: Shape::Integer(1, 3_600),
+        default: "30",
+        about: "seconds one search may take before it says where to go on",
+    },
+    Key {
         name: "lost_after_secs",
         env: "STASO_LOST_AFTER_SECS",
         shape: Shape::Integer(1, 604_800),

@@ -59,3 +59,12 @@ pub struct IngestHealth {
     /// Batches and segments of the journal that were set aside because nobody can read them.
     pub journal_damaged: Int64,
 }
+
+/// That the server can be used now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ready {
+    /// `ready`.
+    pub status: String,
+    /// `ok`, or `disk_full` where the last batch found no room on the disk.
+    pub writes: String,
+}

@@ -83,7 +83,7 @@ impl Fixture {
 
     pub(crate) fn try_start(&mut self) -> Result<(), ServeError> {
         let config = self.config();
-        let store = LocalStore::open(&config.data_dir(), &Options::default())
+        let store = LocalStore::open(&config.data_dir(), &options())
             .map_err(|source| ServeError::Store { path: config.data_dir(), source })?;
         let started = Server::start_with(config, Arc::new(store), self.clock.clone());
         self.server = Some(self.runtime.block_on(started)?);
@@ -147,6 +147,11 @@ impl Drop for Fixture {
             let _ = self.runtime.block_on(server.stop());
         }
     }
+}
+
+/// The defaults, but what is deleted goes without delay.
+fn options() -> Options {
+    Options { forget_after: Duration::ZERO, ..Options::default() }
 }
 
 /// A trace of one ended span, as existing clients send it.

@@ -8,12 +8,14 @@ use staso_store::conversations::{ConversationPage, ConversationsQuery, Turns, Tu
 use staso_store::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
+use staso_store::search::{SearchEnd, SearchHit, SearchQuery};
 use staso_store::{
-    Appended, Batch, Capabilities, MemoryStore, OpenProcess, ProcessLife, Store, StoreError,
-    StoreStats,
+    Appended, Batch, Capabilities, Deleted, Deletion, Job, MemoryStore, OpenProcess, ProcessLife,
+    Store, StoreError, StoreStats,
 };
+use tokio::sync::mpsc;
 
-/// How appends fare.
+/// How appends and searches fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -125,6 +127,19 @@ impl Store for MoodyStore {
         self.inner.conversation(query).await
     }
 
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        found: mpsc::Sender<SearchHit>,
+    ) -> Result<SearchEnd, StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Silent => std::future::pending().await,
+            Mood::Broken => Err(StoreError::Engine("it broke".into())),
+            _ => self.inner.search(query, found).await,
+        }
+    }
+
     async fn annotations(
         &self,
         workspace: &str,
@@ -141,12 +156,25 @@ impl Store for MoodyStore {
         self.inner.delete_annotation(workspace, id).await
     }
 
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, StoreError> {
+        self.inner.delete(deletion).await
+    }
+
+    async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
+        self.inner.job(job).await
+    }
+
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         self.inner.workspaces().await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.inner.stats().await
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Closed => Err(StoreError::Closed),
+            Mood::Broken => Err(StoreError::Engine("it broke".into())),
+            _ => self.inner.stats().await,
+        }
     }
 
     async fn close(&self) -> Result<(), StoreError> {

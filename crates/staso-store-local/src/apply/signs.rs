@@ -1,6 +1,6 @@
 //! Signs of life and death of processes, and what they close.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rusqlite::params;
@@ -22,15 +22,20 @@ impl Transaction<'_> {
     ) -> Result<(), StoreError> {
         let batch = &incoming.batch;
         if !batch.processes.is_empty() {
-            let mut all = BTreeSet::from([ws]);
+            let mut all = BTreeMap::from([(ws, &batch.workspace)]);
             for span in &incoming.spans {
-                all.insert(self.workspace(&span.workspace)?);
+                all.insert(self.workspace(&span.workspace)?, &span.workspace);
             }
-            for ws in all {
+            for (ws, workspace) in all {
                 for sign in &batch.processes {
                     self.take_sign(ws, sign, batch.received_ns)?;
+                    if *workspace != batch.workspace {
+                        self.record.hear(workspace, sign);
+                    }
                     let life = self.life(ws, &sign.process_id)?.unwrap_or_default();
-                    if let Some(ended_ns) = life.ended_ns(sign.sign) {
+                    if let Some(ended_ns) = life.ended_ns(sign.sign)
+                        && !self.is_replay
+                    {
                         self.close(ws, sign.process_id, ended_ns, touched)?;
                     }
                 }
@@ -47,12 +52,18 @@ impl Transaction<'_> {
             let ws = self.workspace(workspace)?;
             let sign = ProcessSign { process_id, sign: Sign::Alive(alive_ns) };
             self.take_sign(ws, &sign, batch.received_ns)?;
+            self.record.hear(workspace, &sign);
         }
         Ok(())
     }
 
     /// Times only move forward: a null counts as the beginning of time.
-    fn take_sign(&self, ws: i64, sign: &ProcessSign, heard_ns: i64) -> Result<(), StoreError> {
+    pub(super) fn take_sign(
+        &self,
+        ws: i64,
+        sign: &ProcessSign,
+        heard_ns: i64,
+    ) -> Result<(), StoreError> {
         let (alive_ns, goodbye_ns) = match sign.sign {
             Sign::Alive(ns) => (Some(ns), None),
             Sign::Goodbye(ns) => (None, Some(ns)),
@@ -106,7 +117,8 @@ impl Transaction<'_> {
 
     /// A span that is reported open after its process said goodbye, closed.
     pub(super) fn closed_if_gone(&mut self, span: &Span) -> Result<Option<Span>, StoreError> {
-        let Some(process_id) = span.process_id.filter(|_| is_held_open(span)) else {
+        let Some(process_id) = span.process_id.filter(|_| is_held_open(span) && !self.is_replay)
+        else {
             return Ok(None);
         };
         let ws = self.workspace(&span.workspace)?;

@@ -32,13 +32,13 @@ impl Tally {
 const MOST: usize = 20;
 
 /// What the catalog says of the log.
-pub(super) struct Numbers {
-    pub(super) applied: u64,
-    pub(super) flushed: u64,
+pub(crate) struct Numbers {
+    pub(crate) applied: u64,
+    pub(crate) flushed: u64,
 }
 
 impl Numbers {
-    pub(super) fn read(conn: &Connection) -> Result<Self, StoreError> {
+    pub(crate) fn read(conn: &Connection) -> Result<Self, StoreError> {
         let meta = |key: &str| {
             let sql = "SELECT value FROM meta WHERE key = ?1";
             let value = conn.query_row(sql, [key], |row| row.get::<_, i64>(0));

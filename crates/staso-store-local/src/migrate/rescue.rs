@@ -74,6 +74,7 @@ impl<'a> Rescue<'a> {
             last_sequence: 0,
             hot: Hot::new(),
             segments: Arc::clone(segments),
+            has_tombstones: false,
         };
         Ok(Self { segments, kept, replaced: Vec::new(), touched: HashMap::new() })
     }

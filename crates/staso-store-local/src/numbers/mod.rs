@@ -28,9 +28,6 @@ use crate::list::{self, LazySpans};
 use crate::numbers::flushed::Wanted;
 use crate::read::Reader;
 
-/// How often a loop over rows looks whether anybody still waits for it.
-const LOOK_EVERY: usize = 4096;
-
 /// Tells the work to stop when it is dropped: with the future of whoever asked.
 pub(crate) struct Watch(Arc<AtomicBool>);
 
@@ -50,7 +47,7 @@ impl Drop for Watch {
 }
 
 impl Stop {
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         if self.0.load(Ordering::Relaxed) {
             return Err(StoreError::Engine("nobody waits for the answer".to_owned()));
         }
@@ -59,14 +56,14 @@ impl Stop {
 }
 
 /// The traces that a filter and an environment admit, looked up one by one.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     reader: &'a Reader<'a>,
     query: TraceQuery,
     matcher: Matcher,
 }
 
 impl<'a> Scope<'a> {
-    fn new(
+    pub(crate) fn new(
         reader: &'a Reader<'a>,
         environment: Option<&String>,
         filter: &Filter,
@@ -98,14 +95,7 @@ impl<'a> Scope<'a> {
         found: &mut dyn FnMut(TraceRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let query = TraceQuery { from_ns, to_ns, ..self.query.clone() };
-        let mut count = 0;
-        list::each(self.reader, &query, &mut |row| {
-            count += 1;
-            if count % LOOK_EVERY == 0 {
-                stop.check()?;
-            }
-            found(row)
-        })
+        list::each(self.reader, &query, stop, found)
     }
 
     /// Calls `found` with every span that began in this time, wherever it is.
@@ -119,17 +109,15 @@ impl<'a> Scope<'a> {
         let mut traces = TracesOf::new(self, self.is_filtered());
         let is_in_time =
             |start_ns: i64| from_ns <= start_ns && to_ns.is_none_or(|to_ns| start_ns < to_ns);
-        for (i, (ws, span)) in self.reader.hot.spans().enumerate() {
-            if i % LOOK_EVERY == 0 {
-                stop.check()?;
-            }
+        for (ws, span) in self.reader.hot.spans() {
+            stop.check()?;
             if ws == self.reader.ws && !span.dropped && is_in_time(span.start_ns) {
                 found(&SpanFacts::from(&**span), &mut traces)?;
             }
         }
         for part in flushed::segments(self.reader, from_ns, to_ns)? {
-            stop.check()?;
             let each = &mut |facts: &SpanFacts<'_>, traces: &mut TracesOf<'_>| {
+                stop.check()?;
                 if is_in_time(facts.start_ns) { found(facts, traces) } else { Ok(()) }
             };
             flushed::each(self.reader, &part, wanted, &mut traces, each)?;
@@ -153,7 +141,7 @@ impl Traces for Scope<'_> {
     }
 
     fn admits(&self, row: &TraceRow) -> Result<bool, StoreError> {
-        let mut spans = LazySpans::new(self.reader, &self.matcher, row.trace_id);
+        let mut spans = LazySpans::new(self.reader, row.trace_id);
         Ok(matching::in_scope(row, &self.query) && self.matcher.matches(row, &mut spans)?)
     }
 

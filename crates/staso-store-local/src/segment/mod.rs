@@ -6,6 +6,7 @@
 
 mod checked;
 pub(crate) mod columns;
+mod pick;
 mod place;
 mod read;
 pub(crate) mod row;
@@ -83,6 +84,11 @@ impl Segments {
             open.segments.remove(&oldest);
         }
         Ok(segment)
+    }
+
+    /// Closes a segment that is no more.
+    pub(crate) fn let_go(&self, number: i64) {
+        self.lock().segments.remove(&number);
     }
 
     fn opened(&self, number: i64) -> Option<Arc<Segment>> {

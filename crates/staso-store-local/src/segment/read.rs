@@ -113,7 +113,11 @@ impl Segment {
     }
 }
 
-fn read(column: ColumnReader, skip: usize, count: usize) -> Result<Vec<Cell>, ParquetError> {
+pub(super) fn read(
+    column: ColumnReader,
+    skip: usize,
+    count: usize,
+) -> Result<Vec<Cell>, ParquetError> {
     match column {
         ColumnReader::ByteArrayColumnReader(column) => cells(column, skip, count, Cell::Bytes),
         ColumnReader::FixedLenByteArrayColumnReader(column) => {

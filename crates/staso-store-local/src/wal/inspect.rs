@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use staso_store::StoreError;
 
+use super::forgotten::{ForgetRecord, TombstonesRecord};
 use super::frame::{self, Part};
 use super::record::{BatchRecord, CarriedRecord, DeletedRecord, decode};
 use super::replay::{list, plain};
@@ -133,6 +134,10 @@ fn is_sound(kind: Kind, body: &[u8]) -> bool {
     match kind {
         Kind::Batch => decode::<BatchRecord>(body).and_then(BatchRecord::into_batch).is_some(),
         Kind::DeleteAnnotation => decode::<DeletedRecord>(body).is_some(),
+        Kind::Forget => {
+            decode::<ForgetRecord>(body).and_then(ForgetRecord::into_forgotten).is_some()
+        }
+        Kind::Tombstones => decode::<TombstonesRecord>(body).is_some(),
         Kind::Carried => decode::<CarriedRecord>(body).is_some_and(|record| {
             record.spans.into_iter().all(|span| span.into_span("").is_some())
         }),

@@ -6,6 +6,8 @@
 //! again: the next file begins with the number at which it stopped being good, and what the older
 //! file may have from there on is void.
 
+pub(crate) mod extract;
+pub(crate) mod forgotten;
 mod frame;
 pub(crate) mod inspect;
 pub(crate) mod record;
@@ -37,6 +39,8 @@ pub(crate) struct Wal {
     /// The number of the next record.
     next: u64,
     next_file: u64,
+    /// The greatest number that was ever given, as far as the catalog knew at opening.
+    known: u64,
     /// Bytes of records since a flush last began, those found at opening included.
     logged: u64,
     compressor: Compressor<'static>,
@@ -78,6 +82,7 @@ impl Wal {
             sealed: Vec::new(),
             next: 1,
             next_file: 1,
+            known: 0,
             logged: 0,
             compressor,
             buffer: Vec::new(),
@@ -94,9 +99,9 @@ impl Wal {
         self.logged
     }
 
-    /// A flush began that deals with everything so far.
-    pub(crate) fn forget_logged(&mut self) {
-        self.logged = 0;
+    /// So many of these bytes need no flush: one deals with them, or wrote them itself.
+    pub(crate) fn forget_logged(&mut self, bytes: u64) {
+        self.logged = self.logged.saturating_sub(bytes);
     }
 
     /// Where the log stands now.
@@ -214,6 +219,11 @@ impl Wal {
             Err(error) => return Err(from_io("take back a log record", &error)),
         }
         Ok(())
+    }
+
+    /// Whether a file that is not written to any more may have this record or an earlier one.
+    pub(crate) fn has_before(&self, number: u64) -> bool {
+        self.sealed.iter().any(|sealed| sealed.end <= number + 1)
     }
 
     /// Removes the files in which nothing counts that has a greater number.

@@ -21,11 +21,15 @@ pub(crate) enum Kind {
     DeleteAnnotation = 2,
     /// Spans that older log files had and that are in no segment yet.
     Carried = 3,
+    /// One step of a deletion.
+    Forget = 4,
+    /// Tombstones that older log files had.
+    Tombstones = 5,
 }
 
 impl Kind {
     pub(super) fn of(number: u8) -> Option<Self> {
-        [Self::Batch, Self::DeleteAnnotation, Self::Carried]
+        [Self::Batch, Self::DeleteAnnotation, Self::Carried, Self::Forget, Self::Tombstones]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -45,6 +49,9 @@ pub(crate) struct BatchRecord {
     annotations: Vec<AnnotationEntry>,
     /// (process, 0 alive / 1 goodbye / 2 lost, time).
     signs: Vec<(Bytes, u8, i64)>,
+    /// Signs of spans and of workspaces that only spans name: those that lost are not in the record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    heard: Vec<(String, Bytes, u8, i64)>,
 }
 
 /// A span with its identity.
@@ -116,14 +123,6 @@ impl SpanRecord {
 impl BatchRecord {
     /// Everything of a batch but its spans, which are added as they are applied.
     pub(crate) fn of(batch: &Batch) -> Self {
-        let sign = |sign: &ProcessSign| {
-            let (word, ns) = match sign.sign {
-                Sign::Alive(ns) => (0, ns),
-                Sign::Goodbye(ns) => (1, ns),
-                Sign::Lost(ns) => (2, ns),
-            };
-            (Bytes(sign.process_id.0.to_vec()), word, ns)
-        };
         let annotation = |annotation: &Annotation| AnnotationEntry {
             workspace: annotation.workspace.clone(),
             id: Bytes(annotation.id.0.to_vec()),
@@ -139,8 +138,23 @@ impl BatchRecord {
             sequence: 0,
             spans: Vec::with_capacity(batch.spans.len()),
             annotations: batch.annotations.iter().map(annotation).collect(),
-            signs: batch.processes.iter().map(sign).collect(),
+            signs: batch.processes.iter().map(of_sign).collect(),
+            heard: Vec::new(),
         }
+    }
+
+    /// Adds a sign that does not follow from the rest.
+    pub(crate) fn hear(&mut self, workspace: &str, sign: &ProcessSign) {
+        let (process, word, ns) = of_sign(sign);
+        self.heard.push((workspace.to_owned(), process, word, ns));
+    }
+
+    /// The signs that were added, with their workspaces.
+    pub(crate) fn heard(&self) -> Vec<(String, ProcessSign)> {
+        let sign = |(workspace, process, word, ns): &(String, Bytes, u8, i64)| {
+            Some((workspace.clone(), to_sign(process, *word, *ns)?))
+        };
+        self.heard.iter().filter_map(sign).collect()
     }
 
     /// Adds a span as it was applied.
@@ -150,15 +164,7 @@ impl BatchRecord {
 
     /// The batch that has this effect; `None` where the record contradicts itself.
     pub(crate) fn into_batch(self) -> Option<Batch> {
-        let sign = |(id, word, ns): (Bytes, u8, i64)| {
-            let sign = match word {
-                0 => Sign::Alive(ns),
-                1 => Sign::Goodbye(ns),
-                2 => Sign::Lost(ns),
-                _ => return None,
-            };
-            Some(ProcessSign { process_id: ProcessId(id.id()?), sign })
-        };
+        let sign = |(id, word, ns): (Bytes, u8, i64)| to_sign(&id, word, ns);
         let annotation = |entry: AnnotationEntry| {
             let (id, trace) = (AnnotationId(entry.id.id()?), TraceId(entry.trace.id()?));
             entry.record.into_annotation(&entry.workspace, id, trace)
@@ -179,6 +185,25 @@ impl BatchRecord {
             received_ns: self.received,
         })
     }
+}
+
+fn of_sign(sign: &ProcessSign) -> (Bytes, u8, i64) {
+    let (word, ns) = match sign.sign {
+        Sign::Alive(ns) => (0, ns),
+        Sign::Goodbye(ns) => (1, ns),
+        Sign::Lost(ns) => (2, ns),
+    };
+    (Bytes(sign.process_id.0.to_vec()), word, ns)
+}
+
+fn to_sign(id: &Bytes, word: u8, ns: i64) -> Option<ProcessSign> {
+    let sign = match word {
+        0 => Sign::Alive(ns),
+        1 => Sign::Goodbye(ns),
+        2 => Sign::Lost(ns),
+        _ => return None,
+    };
+    Some(ProcessSign { process_id: ProcessId(id.id()?), sign })
 }
 
 /// A record's body.

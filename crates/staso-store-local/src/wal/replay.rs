@@ -42,12 +42,15 @@ impl Wal {
         let mut wal = Self::new(dir, files)?;
         let found = list(dir)?;
         wal.next = flushed + 1;
+        wal.known = known;
         for (i, file) in found.iter().enumerate() {
             // What a later file begins with is void in this one.
             let end = found[i + 1..].iter().find_map(|later| later.first);
             wal.replay_file(file, end, flushed, visit)?;
             wal.next_file = file.file_number + 1;
         }
+        // The name of a file that was set aside is not given again: both would go by one name then.
+        wal.next_file = wal.next_file.max(last_aside(dir)? + 1);
         wal.next = wal.next.max(known + 1);
         Ok(wal)
     }
@@ -101,9 +104,7 @@ impl Wal {
                         );
                     }
                 }
-                Part::Damage { at, .. }
-                    if i + 1 == count && end.is_none_or(|end| end == self.next) =>
-                {
+                Part::Damage { at, .. } if i + 1 == count && self.is_torn_before(end) => {
                     let (from, to) = (at.start, at.end);
                     tracing::info!(
                         file = name,
@@ -130,6 +131,17 @@ impl Wal {
     }
 }
 
+impl Wal {
+    /// Whether nothing that counts is missing between what was read last and where a file ends: at the
+    /// number with which the next one begins, or behind what the catalog has applied.
+    fn is_torn_before(&self, end: Option<u64>) -> bool {
+        match end {
+            Some(end) => end == self.next,
+            None => self.known < self.next,
+        }
+    }
+}
+
 pub(super) fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
     match codec {
         frame::PLAIN => Some(body.to_vec()),
@@ -138,10 +150,39 @@ pub(super) fn plain(codec: u8, raw: usize, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The number of the first record that a log has, where it has one.
+/// The number of the first record that a log has, where it has one. A file whose header is damaged has
+/// its records all the same.
 pub(crate) fn begins_at(dir: &Path) -> Result<Option<u64>, StoreError> {
     let found = if dir.exists() { list(dir)? } else { Vec::new() };
-    Ok(found.iter().filter_map(|file| file.first).min())
+    let mut first = None;
+    for file in &found {
+        let own = match file.first {
+            Some(first) => Some(first),
+            None => first_record(&file.path).map_err(|e| from_io("read the log", &e))?,
+        };
+        first = own.into_iter().chain(first).min();
+    }
+    Ok(first)
+}
+
+fn first_record(path: &Path) -> std::io::Result<Option<u64>> {
+    let parts = frame::parts(&fs::read(path)?);
+    Ok(parts.iter().find_map(|part| match part {
+        Part::Record { number, .. } => Some(*number),
+        Part::Damage { .. } => None,
+    }))
+}
+
+/// The greatest number of a file that was set aside; 0 where there is none.
+fn last_aside(dir: &Path) -> Result<u64, StoreError> {
+    let io = |e: std::io::Error| from_io("list the log", &e);
+    let mut last = 0;
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".wal.damaged"));
+        last = last.max(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+    }
+    Ok(last)
 }
 
 /// The log's files, oldest first.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use staso_model::Span;
 use staso_store::StoreError;
 
 use super::{STACK_BYTES, Writer};
 use crate::error::from_sqlite;
 use crate::flush::{self, NewSegment, Plan};
+use crate::forget;
 use crate::schema::{CHECKPOINT_BYTES, set_meta};
 use crate::wal::Kind;
 use crate::wal::record::{CarriedRecord, SpanRecord, encode};
@@ -26,8 +28,18 @@ const MAX_HOT: usize = 3;
 /// A flush under way.
 pub(super) struct Flushing {
     segments: Written,
-    /// Everything in the log up to here is being flushed or was carried over.
+    /// Everything in the log up to here is being flushed or is to be carried over.
     up_to: u64,
+    carried: Carried,
+}
+
+/// Whether what stays is in the part of the log that stays. It waits for the files: a flush that cannot
+/// write them, tried again and again, must not fill the log.
+enum Carried {
+    /// These spans, and the tombstones, are to be written to it.
+    Later(Vec<(i64, Arc<Span>)>),
+    /// They are in it.
+    Done,
 }
 
 /// How far its files are.
@@ -57,19 +69,22 @@ impl Writer {
                 Err(error) => self.flush_failed(error),
             }
         }
+        self.tend_compaction();
         self.checkpoint();
     }
 
     /// How long the writer may wait for a command before it looks after flushes; `None`: for ever.
     pub(super) fn patience(&self) -> Option<Duration> {
         let until = |since: Instant, wait: Duration| wait.saturating_sub(since.elapsed());
-        let patience = match (&self.flushing, &self.failed, self.waiting_since) {
-            (Some(Flushing { segments: Written::Soon(_), .. }), ..) => TENDING,
-            (_, Some((at, _)), _) => until(*at, RETRY),
-            (Some(_), None, _) => TENDING,
-            (None, None, Some(since)) => until(since, self.flush_after),
-            (None, None, None) => return None,
+        let compaction = self.compaction.patience(TENDING);
+        let flush = match (&self.flushing, &self.failed, self.waiting_since) {
+            (Some(Flushing { segments: Written::Soon(_), .. }), ..) => Some(TENDING),
+            (_, Some((at, _)), _) => Some(until(*at, RETRY)),
+            (Some(_), None, _) => Some(TENDING),
+            (None, None, Some(since)) => Some(until(since, self.flush_after)),
+            (None, None, None) => None,
         };
+        let patience = flush.into_iter().chain(compaction).min()?;
         Some(patience.max(TENDING))
     }
 
@@ -80,6 +95,7 @@ impl Writer {
         self.failed.is_some()
             || self.kept.hot.settled_bytes() >= self.hot_bytes
             || self.waiting_since.is_some_and(|since| since.elapsed() >= self.flush_after)
+            || (self.compaction.forgets_now() && self.must_forget_log())
             || (logged >= self.hot_bytes as u64 && logged >= self.carried_bytes)
     }
 
@@ -140,18 +156,43 @@ impl Writer {
         }
         self.wal.seal();
         let up_to = self.wal.last();
-        let going = going.into_iter().map(|(ws, span)| (ws, Arc::clone(span)));
-        let plan = Plan::new(going, self.next_segment);
-        let logged = self.wal.logged();
+        let shared = |spans: Vec<(i64, &Arc<Span>)>| -> Vec<_> {
+            spans.into_iter().map(|(ws, span)| (ws, Arc::clone(span))).collect()
+        };
+        let (going, staying) = (shared(going), shared(staying));
+        let segments = self.write(Plan::new(going, self.next_segment))?;
+        self.flushing = Some(Flushing { segments, up_to, carried: Carried::Later(staying) });
+        self.carried_bytes = 0;
+        self.wal.forget_logged(self.wal.logged());
+        Ok(())
+    }
+
+    /// Writes to the log again what is only in the part of it that goes, once for each flush. What has a
+    /// newer version by now, or is deleted, has that in the part that stays.
+    fn carry_over(&mut self, carried: &mut Carried) -> Result<(), StoreError> {
+        let Carried::Later(staying) = carried else { return Ok(()) };
+        staying.retain(|(ws, span)| {
+            let held = self.kept.hot.find(&(*ws, span.trace_id), &span.span_id);
+            held.is_some_and(|held| held.version == span.version)
+        });
+        let mut records = Vec::new();
         if !staying.is_empty() {
             let spans = staying.iter().map(|(_, span)| SpanRecord::of(span, None)).collect();
-            self.wal.append(&[(Kind::Carried, encode(&CarriedRecord { spans })?)])?;
+            records.push((Kind::Carried, encode(&CarriedRecord { spans })?));
         }
-        let carried_bytes = self.wal.logged() - logged;
-        let segments = self.write(plan)?;
-        self.flushing = Some(Flushing { segments, up_to });
-        self.carried_bytes = carried_bytes;
-        self.wal.forget_logged();
+        if self.kept.has_tombstones {
+            let tombstones = forget::tombstones(&self.conn)?;
+            if !tombstones.tombstones.is_empty() {
+                records.push((Kind::Tombstones, encode(&tombstones)?));
+            }
+        }
+        let logged = self.wal.logged();
+        if !records.is_empty() {
+            self.wal.append(&records)?;
+        }
+        *carried = Carried::Done;
+        self.carried_bytes = self.wal.logged() - logged;
+        self.wal.forget_logged(self.carried_bytes);
         Ok(())
     }
 
@@ -179,25 +220,45 @@ impl Writer {
 
     /// Waits for the flush that is being written and makes it visible.
     fn end_flush(&mut self) -> Result<(), StoreError> {
-        let Some(Flushing { segments, up_to }) = self.flushing.take() else { return Ok(()) };
+        let Some(Flushing { segments, up_to, mut carried }) = self.flushing.take() else {
+            return Ok(());
+        };
         let panicked = |_| StoreError::Engine("a flush ended in a panic".to_owned());
         let segments = match segments {
             Written::Soon(thread) => thread.join().map_err(panicked)??,
             Written::Now(segments) => segments,
         };
-        if let Err(error) = self.make_visible(&segments, up_to) {
+        let visible =
+            self.carry_over(&mut carried).and_then(|()| self.make_visible(&segments, up_to));
+        if let Err(error) = visible {
             self.roll_back();
-            self.flushing = Some(Flushing { segments: Written::Now(segments), up_to });
+            self.flushing = Some(Flushing { segments: Written::Now(segments), up_to, carried });
             return Err(error);
         }
         self.wal.trim(up_to);
+        self.compaction.look_again();
         Ok(())
     }
 
     /// One synced transaction: what the catalog then says need not stay in the log.
     fn make_visible(&mut self, segments: &[NewSegment], up_to: u64) -> Result<(), StoreError> {
+        self.synced(|writer| writer.try_make_visible(segments, up_to))
+    }
+
+    /// Whether the log has records of before a deletion that is not done.
+    fn must_forget_log(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE is_gone = 0
+                     AND last > (SELECT value FROM meta WHERE key = 'flushed'))";
+        self.conn.query_row(sql, [], |row| row.get(0)).unwrap_or(false)
+    }
+
+    /// A transaction whose commit is synced.
+    pub(super) fn synced(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.conn.pragma_update(None, "synchronous", "FULL").map_err(from_sqlite)?;
-        let result = self.try_make_visible(segments, up_to);
+        let result = work(self);
         if let Err(error) = self.conn.pragma_update(None, "synchronous", "NORMAL") {
             // More is synced than need be until the next flush, which harms nothing.
             tracing::warn!(%error, "the catalog goes on syncing every commit");

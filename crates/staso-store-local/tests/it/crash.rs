@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use staso_model::{Payload, SpanId};
-use staso_store::{Appended, Batch, ReceiptKey, Store};
-use staso_store_local::{LocalStore, Options};
+use staso_store::{Appended, Batch, Deletion, ReceiptKey, Store, Target};
+use staso_store_local::{LocalStore, Options, inspect};
 
 use super::sqlite_files::{self, Operation};
 use super::{batch, span};
@@ -95,6 +95,9 @@ impl Fault {
 struct Answers {
     acknowledged: BTreeSet<u64>,
     refused: BTreeSet<u64>,
+    /// Whose own trace is to be deleted, and whose deletion was acknowledged.
+    deleting: BTreeSet<u64>,
+    deleted: BTreeSet<u64>,
 }
 
 /// Batch `n`: three spans of its own trace, three more of the shared one.
@@ -125,7 +128,8 @@ fn child() {
     let fault = Fault::of(&std::env::var(FAULT).unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Few bytes, so that flushes are often under way.
-    let mut options = Options { hot_bytes: 40_000, ..Options::default() };
+    let mut options =
+        Options { hot_bytes: 40_000, forget_after: Duration::ZERO, ..Options::default() };
     let _hooked = sqlite_faults(dir, &fault);
     match fault {
         Fault::Die(step) => options.die_at_step = Some(step),
@@ -163,10 +167,25 @@ async fn ingest(store: &LocalStore, first: u64) {
         );
         for (i, answer) in (n..).zip([three.0, three.1, three.2]) {
             let word = if answer.is_ok() { "acknowledged" } else { "refused" };
-            // One write, so that no kill can tear the line.
-            std::io::stderr().lock().write_all(format!("{word} {i}\n").as_bytes()).unwrap();
+            say(word, i);
+        }
+        // One of them is deleted, while flushes and compactions go on.
+        say("deleting", n);
+        if store.delete(&of_trace(n)).await.is_ok_and(|deleted| deleted.traces == 1) {
+            say("deleted", n);
         }
     }
+}
+
+/// One write, so that no kill can tear the line.
+fn say(word: &str, n: u64) {
+    std::io::stderr().lock().write_all(format!("{word} {n}\n").as_bytes()).unwrap();
+}
+
+/// The deletion of batch `n`'s own trace.
+fn of_trace(n: u64) -> Deletion {
+    let target = Target::Trace(span(n, 1).trace_id);
+    Deletion { workspace: "default".to_owned(), target, at_ns: 1_000 }
 }
 
 fn start(dir: &Path, first: u64, fault: &Fault) -> Child {
@@ -185,9 +204,12 @@ impl Answers {
     /// Takes in a line of the child. A panic is no crash of the right sort.
     fn take(&mut self, line: &str) -> bool {
         assert!(!line.contains("panicked"), "{line}");
-        for (word, numbers) in
-            [("acknowledged ", &mut self.acknowledged), ("refused ", &mut self.refused)]
-        {
+        for (word, numbers) in [
+            ("acknowledged ", &mut self.acknowledged),
+            ("refused ", &mut self.refused),
+            ("deleting ", &mut self.deleting),
+            ("deleted ", &mut self.deleted),
+        ] {
             if let Some(n) = line.strip_prefix(word) {
                 return numbers.insert(n.parse().unwrap());
             }
@@ -198,6 +220,8 @@ impl Answers {
     fn extend(&mut self, more: Self) {
         self.acknowledged.extend(more.acknowledged);
         self.refused.extend(more.refused);
+        self.deleting.extend(more.deleting);
+        self.deleted.extend(more.deleted);
     }
 }
 
@@ -246,24 +270,33 @@ async fn check(dir: &Path, answers: &Answers, case: &str) -> u64 {
     let greatest = in_shared.last().map(|id| id / SPANS);
     let known = [greatest, answers.acknowledged.last().copied(), answers.refused.last().copied()];
     let last = known.into_iter().flatten().max().unwrap_or_default();
-    let mut present = 0;
+    let (mut present, mut in_all) = (0, 0);
     for n in 1..=last + 4 {
         let own = store.trace_row("default", &span(n, 1).trace_id, 0).await.unwrap();
         let own = own.map_or(0, |row| row.span_count);
         let whole = (own, in_shared.range(n * SPANS..(n + 1) * SPANS).count());
         let (must, must_not) = (answers.acknowledged.contains(&n), answers.refused.contains(&n));
-        let is_right = (whole == (3, 3) && !must_not) || (whole == (0, 0) && !must);
-        assert!(is_right, "{case}: batch {n}: {whole:?}, acknowledged {must}, refused {must_not}");
-        present += u64::from(whole == (3, 3));
+        let is_deleted = answers.deleted.contains(&n);
+        let may_be_deleted = answers.deleting.contains(&n);
+        let is_right = (whole == (3, 3) && !must_not && !is_deleted)
+            || (whole == (0, 3) && !must_not && may_be_deleted)
+            || (whole == (0, 0) && !must);
+        assert!(
+            is_right,
+            "{case}: batch {n}: {whole:?}, acknowledged {must}, refused {must_not}, deleted {is_deleted}"
+        );
+        present += own + whole.1 as u64;
+        in_all += u64::from(whole.1 == 3);
     }
     let stats = store.stats().await.unwrap();
-    assert_eq!(stats.spans, present * SPANS, "{case}");
-    assert_eq!(trace.map_or(0, |trace| trace.row.span_count), present * 3, "{case}");
+    assert_eq!(stats.spans, present, "{case}");
+    assert_eq!(trace.map_or(0, |trace| trace.row.span_count), in_all * 3, "{case}");
     if let Some(n) = greatest {
         assert!(stats.last_sequence > n * SPANS, "{case}: the count of versions was kept");
         assert_receipt(&store, n).await;
     }
     store.close().await.unwrap();
+    assert_eq!(inspect(dir).damage, [], "{case}");
     last + 1
 }
 
@@ -271,8 +304,8 @@ async fn check(dir: &Path, answers: &Answers, case: &str) -> u64 {
 async fn assert_receipt(store: &LocalStore, n: u64) {
     let again = store.append(numbered(n)).await.unwrap();
     assert_eq!(again, Appended::Repeated { reply: n.to_be_bytes().to_vec() });
-    let id = SpanId::from_w3c((n * SPANS + 1).to_be_bytes());
-    assert!(store.span("default", &span(n, 1).trace_id, &id).await.unwrap().is_some());
+    let id = SpanId::from_w3c((n * SPANS + 2).to_be_bytes());
+    assert!(store.span("default", &span(SHARED_TRACE, 1).trace_id, &id).await.unwrap().is_some());
 }
 
 /// Choices that a seed determines.
@@ -287,17 +320,17 @@ impl Random {
 
     fn fault(&mut self) -> Fault {
         match self.below(8) {
-            0 | 1 => Fault::Die(1 + self.below(120)),
-            2 | 3 => Fault::DieInSqlite(1 + self.below(300)),
+            0 | 1 => Fault::Die(1 + self.below(240)),
+            2 | 3 => Fault::DieInSqlite(1 + self.below(500)),
             4 => {
-                let step = 1 + self.below(120);
+                let step = 1 + self.below(240);
                 Fault::Fail(step..step + 1)
             }
             5 => {
-                let step = 1 + self.below(120);
+                let step = 1 + self.below(240);
                 Fault::Fail(step..step + 2 + self.below(20))
             }
-            6 => Fault::FailInSqlite(1 + self.below(300)),
+            6 => Fault::FailInSqlite(1 + self.below(500)),
             _ => Fault::None,
         }
     }

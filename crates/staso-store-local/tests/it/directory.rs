@@ -1,9 +1,11 @@
 //! The data directory: its lock, its format number, and closing.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use staso_model::ProcessId;
+use staso_store::metrics::{Measure, MetricsQuery};
+use staso_store::query::{FacetField, FacetQuery, Filter, Sort, TraceQuery};
 use staso_store::{Appended, Batch, ProcessLife, ReceiptKey, Sign, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
@@ -81,6 +83,52 @@ async fn a_full_queue_answers_busy() {
     }
     assert!(busy > 0 && kept > 0, "{busy} {kept}");
     assert_eq!(store.stats().await.unwrap().spans, kept);
+}
+
+/// Who asked went away: the connection is there for others, long before every trace was looked through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_was_dropped_ends_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { readers: 1, ..Options::default() };
+    let store = LocalStore::open(dir.path(), &options).unwrap();
+    store.append(batch((1..=300).map(|n| span(n, 1)).collect())).await.unwrap();
+    store.flush().await.unwrap();
+    let list = TraceQuery {
+        workspace: "default".to_owned(),
+        environment: None,
+        from_ns: None,
+        to_ns: None,
+        filter: Filter::Anywhere("in none of them".to_owned()),
+        sort: Sort::Start,
+        after: None,
+        limit: 10,
+        now_ns: 0,
+    };
+    let metrics = MetricsQuery {
+        workspace: "default".to_owned(),
+        environment: None,
+        filter: list.filter.clone(),
+        edges: vec![0, 1000],
+        measures: vec![Measure::Runs],
+        group_by: None,
+        limit: 10,
+        now_ns: 0,
+    };
+    let facet = FacetQuery { traces: list.clone(), field: FacetField::Kind, limit: 10 };
+    let began = Instant::now();
+    store.traces(&list).await.unwrap();
+    let whole = began.elapsed();
+    let moment = Duration::from_millis(5);
+    for question in 0..3 {
+        let _ = match question {
+            0 => tokio::time::timeout(moment, store.traces(&list)).await.map(drop),
+            1 => tokio::time::timeout(moment, store.metrics(&metrics)).await.map(drop),
+            _ => tokio::time::timeout(moment, store.facet(&facet)).await.map(drop),
+        };
+        let began = Instant::now();
+        store.stats().await.unwrap();
+        assert!(began.elapsed() < whole / 2, "{question}: {:?} of {whole:?}", began.elapsed());
+    }
 }
 
 /// What was accepted before `close` is kept; what comes after is refused.

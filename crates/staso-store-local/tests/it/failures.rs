@@ -8,7 +8,7 @@ use staso_store_local::{LocalStore, Options};
 
 use super::{batch, held, signs, span};
 
-fn everything() -> TraceQuery {
+pub(crate) fn everything() -> TraceQuery {
     TraceQuery {
         workspace: "default".to_owned(),
         environment: None,

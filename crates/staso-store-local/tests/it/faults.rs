@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use staso_model::{Payload, Span};
-use staso_store::{Sign, Store, StoreError};
+use staso_store::{Batch, Sign, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
 
 use super::sqlite_files::{Operation, hook};
@@ -161,6 +161,60 @@ async fn a_refused_read_is_no_damage() {
         drop(store);
         assert_holds(dir.path(), &newest).await;
     }
+}
+
+/// Each attempt would write again what stays open: the disk would be full of it.
+#[tokio::test]
+async fn a_flush_that_fails_again_and_again_does_not_fill_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let in_the_way = dir.path().join("segments/default");
+    fs::write(&in_the_way, "a file").unwrap();
+    store.append(batch((1..=50).map(|id| held(1, id)).collect())).await.unwrap();
+    let mut expected = spans(53).split_off(50);
+    store.append(batch(expected.clone())).await.unwrap();
+    let log = dir.path().join("wal");
+    let length =
+        || -> u64 { files(&log).iter().map(|path| fs::metadata(path).unwrap().len()).sum() };
+    let before = length();
+    for _ in 0..9 {
+        store.flush().await.unwrap_err();
+    }
+    assert_eq!(length(), before);
+    fs::remove_file(&in_the_way).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(files(&log).len(), 1, "what is open was carried over");
+    drop(store);
+    expected.splice(0..0, (1..=50).map(|id| held(1, id)));
+    assert_holds(dir.path(), &expected).await;
+}
+
+/// A log of SQLite that was long once is copied when it is long again, and not after each batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_does_not_sync_the_catalog() {
+    const REPLY: usize = 8 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let syncs = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&syncs);
+    let _hooked = hook(dir.path(), move |operation, _| {
+        count.fetch_add(u64::from(operation == Operation::Sync), Ordering::Relaxed);
+        false
+    });
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    for n in 1..=12 {
+        let receipt = Some(staso_store::ReceiptKey { key: n.to_string(), digest: [n; 32] });
+        let reply = vec![n; REPLY];
+        store.append(Batch { receipt, reply, ..batch(vec![span(n.into(), 1)]) }).await.unwrap();
+    }
+    let mut of_each = Vec::new();
+    for n in 100..110 {
+        let before = syncs.load(Ordering::Relaxed);
+        store.append(batch(vec![span(n, 1)])).await.unwrap();
+        // What the writer does between two batches, it does before it answers the next.
+        store.append(batch(vec![])).await.unwrap();
+        of_each.push(syncs.load(Ordering::Relaxed) - before);
+    }
+    assert_eq!(of_each[5..], [0; 5], "{of_each:?}");
 }
 
 /// Heartbeats and open spans alone: nothing goes to a segment, and the log is trimmed nevertheless.

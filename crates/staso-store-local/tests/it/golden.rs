@@ -48,7 +48,9 @@ impl Golden {
 
     /// Opens it, and finds what is expected, nothing else, and nothing twice.
     pub(crate) async fn assert(&self) {
-        let store = LocalStore::open(self.path(), &Options::default()).unwrap();
+        let store =
+            LocalStore::open(self.path(), &Options { compact_bytes: 0, ..Options::default() })
+                .unwrap();
         self.expected.assert(&store).await;
         store.close().await.unwrap();
     }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use staso_store::Store;
+use staso_store::{Batch, ProcessLife, Sign, Store};
 use staso_store_local::{LocalStore, Options};
 
-use super::{batch, span};
+use super::{PROCESS, batch, held, signs, span};
 
 /// A directory as power loss could leave it: the log as it is, the catalog as it was when the
 /// directory was new.
@@ -62,6 +62,33 @@ async fn a_catalog_that_lags_is_brought_up_from_the_log() {
     }
 }
 
+/// A span that lost is not in the log; that its process lived, and where it said goodbye, is.
+#[tokio::test]
+async fn a_catalog_that_lags_hears_all_signs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(LocalStore::open(dir.path(), &Options::default()).unwrap());
+    let before = fs::read(dir.path().join("catalog.db")).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let other = |client: u64, received_ns: i64| {
+        let mut span = held(1, 1);
+        span.workspace = "other".to_owned();
+        (span.version.client, span.version.received_ns) = (client, received_ns);
+        span
+    };
+    store.append(batch(vec![other(2, 10)])).await.unwrap();
+    store.append(batch(vec![other(1, 20)])).await.unwrap();
+    let goodbye = signs(&[Sign::Goodbye(30)], 30);
+    let mut ended = other(0, 30);
+    ended.process_id = None;
+    store.append(Batch { spans: vec![ended], ..goodbye }).await.unwrap();
+    let told = store.lives("other", &[PROCESS]).await.unwrap();
+    assert_eq!(told[0].1, ProcessLife { alive_ns: Some(20), goodbye_ns: Some(30) });
+    drop(store);
+    fs::write(dir.path().join("catalog.db"), before).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(store.lives("other", &[PROCESS]).await.unwrap(), told);
+}
+
 /// Whole records before the tear are there; what is appended afterwards is found behind it.
 #[tokio::test]
 async fn a_torn_log_keeps_every_whole_record() {
@@ -108,6 +135,47 @@ async fn damage_in_the_middle_of_the_log_is_passed_over() {
     let kept = files(&dir.path().join("wal"));
     let damaged = log.with_extension("wal.damaged");
     assert!(kept.contains(&damaged), "{kept:?}");
+}
+
+/// The last record cannot be read, and the catalog says that one stood there: that is no torn write.
+#[tokio::test]
+async fn a_file_whose_last_record_is_damaged_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(1, 1)])).await.unwrap();
+    drop(store);
+    let log = files(&dir.path().join("wal")).pop().unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(2, 1)])).await.unwrap();
+    store.flush().await.unwrap();
+    drop(store);
+    assert_eq!(files(&dir.path().join("wal")), [log.with_extension("wal.damaged")]);
+}
+
+/// A file that is set aside does not take the place of one that was before.
+#[tokio::test]
+async fn every_damaged_file_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("wal");
+    for n in 0..3 {
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        for trace in 1..=2 {
+            store.append(batch(vec![span(10 * n + trace, 1)])).await.unwrap();
+        }
+        drop(store);
+        let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wal");
+        let file = files(&log).into_iter().rfind(is_log).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[70] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        store.flush().await.unwrap();
+    }
+    assert_eq!(files(&log).len(), 3);
 }
 
 /// What is flushed leaves the log, and only that.

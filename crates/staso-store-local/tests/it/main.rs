@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod backup;
 mod crash;
 mod directory;
 mod failures;
 mod faults;
+mod forgetting;
 mod formats;
 mod golden;
 mod inspection;
 mod log;
 mod migration;
 mod rebuilding;
+mod searching;
 mod sqlite_files;
 mod suite;
 mod tables;

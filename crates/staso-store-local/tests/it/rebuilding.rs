@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use staso_store::Store;
+use staso_store::{Sign, Store};
 use staso_store_local::{LocalStore, Options, inspect};
 
 use super::golden::Golden;
+use super::{PROCESS, batch, held, signs, span};
 
 const DIR: &str = "STASO_REBUILDING_TEST_DIR";
 const STEP: &str = "STASO_REBUILDING_TEST_STEP";
@@ -33,7 +34,9 @@ fn lives(dir: &Path, step: u64) -> bool {
 /// Opens it, and finds what is expected but for the receipts that no log has any more.
 async fn assert_rebuilt(golden: &Golden) {
     for _ in 0..2 {
-        let store = LocalStore::open(golden.path(), &Options::default()).unwrap();
+        // Segments whose rows are all replaced would go.
+        let options = Options { compact_bytes: 0, ..Options::default() };
+        let store = LocalStore::open(golden.path(), &options).unwrap();
         golden.expected.assert_spans(&store).await;
         assert_eq!(store.open_processes().await.unwrap().len(), 2);
         store.close().await.unwrap();
@@ -78,6 +81,126 @@ fn ended_at_any_step_it_is_made_all_the_same() {
         ended += 1;
     }
     assert!(ended >= 8, "two steps for each segment: {ended}");
+}
+
+fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![dir.join("segments")];
+    while let Some(directory) = directories.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { directories.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Opens a directory with two spans in each of two traces, again and again.
+async fn assert_two_traces(dir: &Path) {
+    for opening in 1..=4 {
+        let store = LocalStore::open(dir, &Options::default()).unwrap();
+        assert_eq!(store.stats().await.unwrap().spans, 4, "opening {opening}");
+        for n in 1..=2 {
+            let trace = store.trace("default", &span(n, 1).trace_id, true, 0).await.unwrap();
+            let ids: Vec<_> = trace.unwrap().spans.iter().map(|tree| tree.span.span_id).collect();
+            assert_eq!(ids, [span(n, 1).span_id, span(n, 2).span_id], "opening {opening}");
+        }
+        if opening == 3 {
+            store.flush().await.unwrap();
+        }
+        store.close().await.unwrap();
+    }
+}
+
+/// A flush was killed before its commit, and then the catalog was lost: what is in its file is in the log
+/// as well, for as long as nothing is flushed.
+#[tokio::test]
+async fn what_is_in_a_file_and_in_the_log_is_there_once() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(1, 1), span(1, 2)])).await.unwrap();
+    store.flush().await.unwrap();
+    store.append(batch(vec![span(2, 1), span(2, 2)])).await.unwrap();
+    fs::create_dir(killed.path().join("wal")).unwrap();
+    for entry in fs::read_dir(dir.path().join("wal")).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), killed.path().join("wal").join(entry.file_name())).unwrap();
+    }
+    store.flush().await.unwrap();
+    drop(store);
+    for path in segments(dir.path()) {
+        let to = killed.path().join(path.strip_prefix(dir.path()).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(path, to).unwrap();
+    }
+    assert_two_traces(killed.path()).await;
+}
+
+/// The file that has its records says no more where it begins, and beside it is one that a killed flush
+/// left: the log is not taken for one that begins later.
+#[tokio::test]
+async fn a_damaged_header_of_the_log_costs_no_span() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![span(1, 1), span(1, 2)])).await.unwrap();
+    store.flush().await.unwrap();
+    store.append(batch(vec![span(2, 1), span(2, 2)])).await.unwrap();
+    drop(store);
+    let segment = segments(dir.path()).pop().unwrap();
+    fs::copy(&segment, segment.with_file_name("0000000007.parquet")).unwrap();
+    let log = fs::read_dir(dir.path().join("wal")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    assert_two_traces(dir.path()).await;
+}
+
+/// No segment is missing in a catalog of before, but the log no longer has the batch of a span that it
+/// carries over.
+#[tokio::test]
+async fn what_was_carried_over_since_the_catalog_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let mut early = held(1, 1);
+    early.version.stage = staso_model::Stage::Ended;
+    store.append(batch(vec![early])).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    let before = fs::read(dir.path().join("catalog.db")).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![held(1, 2), held(2, 1)])).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    fs::write(dir.path().join("catalog.db"), before).unwrap();
+    for _ in 0..2 {
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!(store.stats().await.unwrap().spans, 3);
+        for (n, spans) in [(1, 2), (2, 1)] {
+            let trace = store.trace("default", &span(n, 1).trace_id, true, 0).await.unwrap();
+            let trace = trace.unwrap();
+            assert_eq!((trace.spans.len(), trace.row.span_count), (spans, spans as u64));
+        }
+        store.close().await.unwrap();
+    }
+}
+
+/// The log says which spans were closed, and that none was: the process had been heard of since, which
+/// only the lost catalog knew.
+#[tokio::test]
+async fn a_log_closes_no_span_that_was_left_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch(vec![held(1, 1), span(1, 2)])).await.unwrap();
+    store.append(signs(&[Sign::Alive(50)], 50)).await.unwrap();
+    store.flush().await.unwrap();
+    store.append(signs(&[Sign::Lost(3)], 51)).await.unwrap();
+    let open = |processes: Vec<staso_store::OpenProcess>| -> Vec<_> {
+        processes.into_iter().map(|open| open.process_id).collect()
+    };
+    assert_eq!(open(store.open_processes().await.unwrap()), [PROCESS]);
+    store.close().await.unwrap();
+    fs::remove_file(dir.path().join("catalog.db")).unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(open(store.open_processes().await.unwrap()), [PROCESS]);
 }
 
 /// Without the catalog nobody knows the checksums of blocks, but the rows have theirs.

@@ -11,13 +11,16 @@
 mod annotations;
 mod build;
 mod deaths;
+mod deletions;
 mod fixtures;
 mod groups;
 mod hostile;
 mod lists;
 mod numbers;
 mod property;
+mod property_search;
 mod property_sums;
+mod search;
 mod states;
 mod tenancy;
 mod trees;
@@ -27,12 +30,15 @@ use async_trait::async_trait;
 
 pub use annotations::*;
 pub use deaths::*;
+pub use deletions::*;
 pub use fixtures::*;
 pub use groups::*;
 pub use hostile::*;
 pub use lists::*;
 pub use numbers::*;
 pub use property::engine_equals_memory;
+pub use property_search::search_equals_memory;
+pub use search::*;
 pub use states::*;
 pub use tenancy::*;
 pub use trees::*;
@@ -112,6 +118,14 @@ macro_rules! conformance_suite {
             an_annotation_id_is_applied_once
             rows_show_the_latest_annotation
             annotations_can_be_deleted
+            a_deleted_trace_is_gone_from_every_answer
+            a_deleted_trace_does_not_come_back
+            a_deleted_conversation_takes_its_traces
+            a_deleted_user_takes_the_traces_of_that_user_alone
+            a_deleted_users_spans_elsewhere_lose_their_content
+            what_a_deleted_user_did_before_does_not_come_back
+            deletion_stays_in_its_workspace
+            deleting_what_is_not_there_does_nothing
             trees_are_in_reading_order
             dropped_spans_count_nowhere
             cycles_and_missing_parents_stand_as_roots
@@ -139,10 +153,21 @@ macro_rules! conformance_suite {
             conversations_are_their_turns
             conversations_are_paged_by_their_latest_turn
             turns_are_read_in_order
+            phrases_are_found_as_they_read
+            hits_come_newest_first
+            replaced_text_is_not_found
+            searches_can_be_narrowed
+            a_search_that_gives_up_goes_on
+            a_search_ends_when_nobody_listens
+            impossible_searches_are_refused
         }
         #[test]
         fn engine_equals_memory() {
             $crate::conformance::engine_equals_memory(|| $factory);
+        }
+        #[test]
+        fn search_equals_memory() {
+            $crate::conformance::search_equals_memory(|| $factory);
         }
     };
     ($factory:expr => $($test:ident)*) => {

@@ -15,6 +15,7 @@ use super::build::{annotation, process_id, receipt, span, span_id, trace_id, ver
 use super::property_sums::{Sums, compare_sums, sums};
 use super::{StoreFactory, reopen};
 use crate::batch::Batch;
+use crate::deletion::{Deleted, Deletion, TOMBSTONE_NS, Target};
 use crate::memory::MemoryStore;
 use crate::process::{ProcessSign, Sign};
 use crate::query::{
@@ -32,6 +33,7 @@ const WORDS: [&str; 6] = ["alpha", "Alpha", "beta", "βΣ", "a*b", ""];
 enum Write {
     Append(Box<Batch>),
     Delete(&'static str, AnnotationId),
+    Forget(Deletion),
     Reopen,
 }
 
@@ -75,6 +77,12 @@ async fn compare<F: StoreFactory>(
             Write::Delete(workspace, id) => {
                 let wanted = memory.delete_annotation(workspace, &id).await.unwrap();
                 prop_assert_eq!(engine.delete_annotation(workspace, &id).await.unwrap(), wanted);
+            }
+            Write::Forget(deletion) => {
+                let wanted = memory.delete(&deletion).await.unwrap();
+                let found = engine.delete(&deletion).await.unwrap();
+                prop_assert_eq!(found.job == 0, wanted.job == 0);
+                prop_assert_eq!(Deleted { job: 0, ..found }, Deleted { job: 0, ..wanted });
             }
             Write::Reopen => engine = reopen(&factory, engine).await,
         }
@@ -155,8 +163,24 @@ fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
         12 => batch().prop_map(|batch| Write::Append(Box::new(batch))),
         2 => (workspace, 0..4_u8).prop_map(|(ws, id)| Write::Delete(ws, AnnotationId([id; 16]))),
+        3 => deletion().prop_map(Write::Forget),
         1 => Just(Write::Reopen),
     ]
+}
+
+/// Tombstones that stand, with times amid those of the spans, and some that do not.
+fn deletion() -> impl Strategy<Value = Deletion> {
+    let target = prop_oneof![
+        2 => select(&TRACES[..]).prop_map(|trace| Target::Trace(trace_id(trace))),
+        1 => word().prop_map(Target::Session),
+        2 => word().prop_map(Target::User),
+    ];
+    let at_ns = prop_oneof![6 => 0..6_i64, 1 => Just(2 - TOMBSTONE_NS), 1 => time()];
+    (select(&WORKSPACES[..]), target, at_ns).prop_map(|(workspace, target, at_ns)| Deletion {
+        workspace: workspace.to_owned(),
+        target,
+        at_ns,
+    })
 }
 
 prop_compose! {
@@ -167,6 +191,7 @@ prop_compose! {
         spans in prop::collection::vec(random_span(), 0..6),
         annotations in prop::collection::vec(random_annotation(), 0..2),
         processes in prop::collection::vec(sign(), 0..2),
+        received_ns in 1..3_i64,
     ) -> Batch {
         Batch {
             workspace: workspace.to_owned(),
@@ -175,7 +200,7 @@ prop_compose! {
             spans,
             annotations,
             processes,
-            received_ns: 1,
+            received_ns,
         }
     }
 }

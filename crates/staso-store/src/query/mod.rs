@@ -83,7 +83,7 @@ pub enum Filter {
     Text(TextField, TextMatch),
     /// Some span's name contains this, any letter case.
     SpanName(String),
-    /// Some span's name, input, output or error message contains this, any letter case.
+    /// Some span has this phrase in its texts, see [`search`](crate::search).
     Anywhere(String),
     /// The trace's id.
     Trace(TraceId),
@@ -125,8 +125,8 @@ pub enum TextField {
     Tag,
 }
 
-/// How text is compared; always without regard to letter case (Unicode lower-casing, letter by
-/// letter).
+/// How text is compared; always without regard to letter case, as
+/// [`fold_letter`](crate::search::fold_letter) says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextMatch {
     /// The whole text.

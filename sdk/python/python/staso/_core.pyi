@@ -140,6 +140,13 @@ class Plan:
         captures_input: bool,
     ) -> Plan: ...
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span: ...
+    def call(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        captures_output: bool,
+    ) -> Any: ...
 
 @final
 class Engine:

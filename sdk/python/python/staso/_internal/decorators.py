@@ -156,7 +156,7 @@ def _wrap(
     attributes = _attributes(fn, kind, label, tags, metadata)
     agent_id = generate_agent_id(label) if kind is SpanKind.AGENT else None
     plan = Plan(label, kind, parameters, skips_first, agent_id, attributes, capture_input)
-    return _FLAVOURS.get(_flavour(fn), _plain)(fn, plan.begin, capture_output)
+    return _FLAVOURS.get(_flavour(fn), _plain)(fn, plan, capture_output)
 
 
 def _is_on(flag: object) -> bool:
@@ -289,19 +289,19 @@ def _parameters_of_code(fn: FunctionType) -> list[tuple[str, int, Any]]:
     return parameters
 
 
-def _plain(fn: Any, begin: Any, capture_output: bool) -> Any:
+def _plain(fn: Any, plan: Plan, capture_output: bool) -> Any:
+    call = plan.call
+
     @functools.wraps(fn, updated=_updated(fn))
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with begin(args, kwargs) as span:
-            result = fn(*args, **kwargs)
-            if capture_output:
-                span._returned(result)
-            return result
+        return call(fn, args, kwargs, capture_output)
 
     return wrapper
 
 
-def _coroutine(fn: Any, begin: Any, capture_output: bool) -> Any:
+def _coroutine(fn: Any, plan: Plan, capture_output: bool) -> Any:
+    begin = plan.begin
+
     @functools.wraps(fn, updated=_updated(fn))
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with begin(args, kwargs) as span:
@@ -313,7 +313,9 @@ def _coroutine(fn: Any, begin: Any, capture_output: bool) -> Any:
     return wrapper
 
 
-def _generator(fn: Any, begin: Any, capture_output: bool) -> Any:
+def _generator(fn: Any, plan: Plan, capture_output: bool) -> Any:
+    begin = plan.begin
+
     @functools.wraps(fn, updated=_updated(fn))
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         stream = Stream(begin(args, kwargs), capture_output)
@@ -337,7 +339,9 @@ def _generator(fn: Any, begin: Any, capture_output: bool) -> Any:
     return wrapper
 
 
-def _async_generator(fn: Any, begin: Any, capture_output: bool) -> Any:
+def _async_generator(fn: Any, plan: Plan, capture_output: bool) -> Any:
+    begin = plan.begin
+
     @functools.wraps(fn, updated=_updated(fn))
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         stream = Stream(begin(args, kwargs), capture_output)
@@ -366,7 +370,7 @@ def _updated(fn: Any) -> tuple[str, ...]:
     return ("__dict__",) if isinstance(fn, FunctionType) else ()
 
 
-_FLAVOURS: dict[int, Callable[[Any, Any, bool], Any]] = {
+_FLAVOURS: dict[int, Callable[[Any, Plan, bool], Any]] = {
     0: _plain,
     _COROUTINE: _coroutine,
     _GENERATOR: _generator,

@@ -44,11 +44,13 @@ def _make(cls: type) -> type:
     members: dict[str, Any] = {
         "__init__": _initialiser(cls, fields),
         "__repr__": _representation([name for name, one in fields.items() if one.repr]),
-        "__setattr__": _refuse("assign to"),
-        "__delattr__": _refuse("delete"),
+        "__setattr__": _refuse(cls, fields, "assign to", object.__setattr__),
+        "__delattr__": _refuse(cls, fields, "delete", object.__delattr__),
+        "__replace__": _replace,
         "__match_args__": tuple(fields),
-        "__dataclass_fields__": _Fields(cls, fields),
     }
+    for name in ("__dataclass_fields__", "__dataclass_params__"):
+        members[name] = _Looked(cls, fields, name)
     members["__eq__"], members["__hash__"] = _comparison(
         [name for name, one in fields.items() if one.compare]
     )
@@ -99,8 +101,13 @@ def _comparison(names: list[str]) -> tuple[Any, Any]:
     return equal, hashed
 
 
-def _refuse(doing: str) -> Any:
-    def refuse(_: Any, name: str, *__: Any) -> None:
+def _refuse(cls: type, fields: dict[str, field], doing: str, do: Any) -> Any:
+    """Refuse for the class itself and for its fields; a subclass may have attributes of its own."""
+
+    def refuse(self: Any, name: str, *value: Any) -> None:
+        if type(self) is not cls and name not in fields:
+            do(self, name, *value)
+            return
         from dataclasses import FrozenInstanceError
 
         raise FrozenInstanceError(f"cannot {doing} field {name!r}")
@@ -108,13 +115,20 @@ def _refuse(doing: str) -> Any:
     return refuse
 
 
-class _Fields:
-    """The fields as ``dataclasses`` makes them, on the first look."""
+def _replace(self: Any, /, **changes: Any) -> Any:
+    """What ``copy.replace`` asks for, from Python 3.13 on."""
+    import dataclasses
 
-    def __init__(self, cls: type, fields: dict[str, field]) -> None:
-        self._cls, self._fields = cls, fields
+    return dataclasses.replace(self, **changes)
 
-    def __get__(self, instance: object, owner: type) -> dict[str, Any]:
+
+class _Looked:
+    """What ``dataclasses`` itself keeps on a class, made by it on the first look."""
+
+    def __init__(self, cls: type, fields: dict[str, field], name: str) -> None:
+        self._cls, self._fields, self._name = cls, fields, name
+
+    def __get__(self, instance: object, owner: type) -> Any:
         import dataclasses
 
         members: dict[str, Any] = {"__annotations__": {**self._cls.__annotations__}}
@@ -126,6 +140,6 @@ class _Fields:
         made: Any = dataclasses.dataclass(frozen=True)(
             type(self._cls.__name__, (), {**members, "__module__": self._cls.__module__})
         )
-        found: dict[str, Any] = made.__dict__["__dataclass_fields__"]
-        type.__setattr__(self._cls, "__dataclass_fields__", found)
+        found = made.__dict__[self._name]
+        type.__setattr__(self._cls, self._name, found)
         return found

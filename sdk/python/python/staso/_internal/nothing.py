@@ -156,6 +156,16 @@ class Plan:
         del args, kwargs
         return Span(self._name, self._kind)
 
+    def call(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], captures_output: bool
+    ) -> Any:
+        """Call the function within such a span."""
+        with self.begin(args, kwargs) as span:
+            result = function(*args, **kwargs)
+            if captures_output:
+                span._returned(result)
+            return result
+
 
 class Engine:
     """A client that is switched off."""

@@ -7,10 +7,9 @@ use pyo3::sync::PyOnceLock;
 
 /// The number of the current greenlet; 0 until the program has imported greenlets, since before that nobody
 /// can take turns.
-pub(crate) fn current() -> usize {
+#[must_use]
+pub fn greenlet(py: Python<'_>) -> usize {
     static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    // SAFETY: the engine asks where a value is read or a span begun, which only attached threads do here.
-    let py = unsafe { Python::assume_attached() };
     let name = pyo3::intern!(py, "greenlet").as_ptr();
     // SAFETY: the interpreter is attached; what is answered is a reference of our own, or null.
     let module = || unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyImport_GetModule(name)) };
@@ -18,6 +17,6 @@ pub(crate) fn current() -> usize {
         let found = module()?.getattr("getcurrent").ok()?.unbind();
         Some(CURRENT.get_or_init(py, || found))
     });
-    let greenlet = current.and_then(|current| current.call0(py).ok());
+    let greenlet = current.and_then(|current| current.bind(py).call0().ok());
     greenlet.map_or(0, |greenlet| greenlet.as_ptr().addr())
 }

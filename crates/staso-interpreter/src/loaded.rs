@@ -6,8 +6,7 @@ use std::ffi::CStr;
 ///
 /// # Safety
 /// `F` is the type of a function pointer that fits what has this name.
-#[must_use]
-pub unsafe fn loaded<F: Copy>(name: &CStr) -> Option<F> {
+pub(crate) unsafe fn loaded<F: Copy>(name: &CStr) -> Option<F> {
     #[cfg(unix)]
     {
         // SAFETY: plain look-up by a name that ends with null.
