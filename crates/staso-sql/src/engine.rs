@@ -15,6 +15,9 @@ mod stored;
 mod tests;
 mod views;
 
+/// What answers are written with, for who reads them.
+pub use datafusion::{arrow, parquet};
+
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;

@@ -99,6 +99,11 @@ impl Serving {
     }
 
     #[cfg(feature = "sql")]
+    pub(crate) fn delete(&self, path: &str) -> (u16, Json) {
+        answer(agent().delete(format!("{}{path}", self.url)).call().unwrap())
+    }
+
+    #[cfg(feature = "sql")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,8 +1,11 @@
 //! SQL through the real server and the command line, in the child that the server starts.
 
 mod answers;
+mod forgetting;
+mod formats;
 mod hostile;
 mod limits;
+mod under_way;
 
 use serde_json::{Value as Json, json};
 

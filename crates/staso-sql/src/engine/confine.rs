@@ -37,9 +37,11 @@ pub(super) fn begin(limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-/// From here on no file, no socket and no program can be opened: there is no number left for it.
+/// From here on no file, no socket and no program can be opened: the one number that is left is that of
+/// standard input, which stays open. Without any the system would refuse `poll`, which it begins
+/// anew for a process that was stopped and goes on.
 pub(super) fn seal() -> io::Result<()> {
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: Some(0) })?;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(1), maximum: Some(1) })?;
     Ok(())
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 use staso_store::tables::{Table, TableFile, TableSink, TablesQuery};
-use staso_store::{Store, StoreError};
+use staso_store::{Deletion, Store, StoreError, Target};
 use staso_store_local::{LocalStore, Options};
 
 use super::{batch, held, span};
@@ -118,7 +121,96 @@ async fn who_takes_no_more_ends_the_work_and_nothing_is_left_on_disk() {
     assert!(store.capabilities().tables);
 }
 
-fn names(dir: &std::path::Path) -> Vec<String> {
+/// Says when it has a file, and waits before it asks for the next.
+struct Waiting {
+    kept: Kept,
+    took: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl TableSink for Waiting {
+    fn take(&mut self, file: TableFile) -> io::Result<()> {
+        self.kept.take(file)?;
+        self.took.send(()).map_err(io::Error::other)?;
+        // A test that has let go waits for nothing any more.
+        let _ = self.go_on.recv();
+        Ok(())
+    }
+}
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The trace of a number stands in the segments of the day of that number.
+fn of_day(trace: u64, id: u64) -> staso_model::Span {
+    let mut span = span(trace, id);
+    span.start_ns = 1_767_225_600_000_000_000 + i64::try_from(trace % 3).unwrap() * DAY_NS;
+    span.end_ns = Some(span.start_ns + 1);
+    span.name = format!("trace {trace}");
+    span
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_and_compacted_meanwhile_stays_whole_for_who_began_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { forget_after: Duration::ZERO, ..Options::default() };
+    let store = Arc::new(LocalStore::open(dir.path(), &options).unwrap());
+    let of = |traces: &[u64]| -> BTreeMap<String, u32> {
+        traces.iter().map(|trace| (format!("trace {trace}"), 2)).collect()
+    };
+    let both = |trace: u64| vec![of_day(trace, 1), of_day(trace, 2)];
+    store.append(batch((0..6).flat_map(both).collect())).await.unwrap();
+    store.flush().await.unwrap();
+    store.compact().await.unwrap();
+    store.append(batch((6..9).flat_map(both).collect())).await.unwrap();
+    let segments = segments(dir.path());
+    assert_eq!(segments.len(), 3, "one of each day");
+
+    let kept = Kept { files: Arc::default(), at_most: usize::MAX };
+    let (took, is_taken) = channel();
+    let (hold, go_on) = channel();
+    let sink = Waiting { kept: kept.clone(), took, go_on };
+    let (asked, query) = (Arc::clone(&store), wanting("default", &[Table::Spans]));
+    let handing = tokio::spawn(async move { asked.tables(&query, Box::new(sink)).await });
+    let first = tokio::task::spawn_blocking(move || is_taken.recv().map(|()| is_taken));
+    let _still_listening = first.await.unwrap().unwrap();
+    // The first segment is handed over, the others are not; of each a trace goes, and a hot one.
+    for trace in [0, 1, 2, 7] {
+        let target = Target::Trace(span(trace, 1).trace_id);
+        let deletion = Deletion { workspace: "default".to_owned(), target, at_ns: 1 };
+        assert_eq!(store.delete(&deletion).await.unwrap().spans, 2);
+    }
+    store.compact().await.unwrap();
+    let now = handed(&store, "default", &[Table::Spans, Table::Traces]).await;
+    assert_eq!(texts(&rows(&now, Table::Spans), "name"), of(&[3, 4, 5, 6, 8]));
+    assert_eq!(rows(&now, Table::Traces).len(), 5);
+    assert!(segments.iter().all(|path| path.exists()), "they are being read");
+
+    drop(hold);
+    handing.await.unwrap().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while segments.iter().any(|path| path.exists()) {
+        assert!(Instant::now() < deadline, "they stay though nobody reads them");
+        store.compact().await.unwrap();
+    }
+    let before = std::mem::take(&mut *kept.files.lock().unwrap());
+    assert_eq!(texts(&rows(&before, Table::Spans), "name"), of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]));
+    let after = handed(&store, "default", &[Table::Spans]).await;
+    assert_eq!(texts(&rows(&after, Table::Spans), "name"), of(&[3, 4, 5, 6, 8]));
+    // In the files that came in their place nothing is left of them, hidden or not.
+    assert!(after.iter().all(|file| file.deleted.is_empty()));
+}
+
+/// Every segment's file.
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let below = |dir: &Path| {
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let days = below(&dir.join("segments")).into_iter().flat_map(|workspace| below(&workspace));
+    let files = days.flat_map(|day| below(&day));
+    files.filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())

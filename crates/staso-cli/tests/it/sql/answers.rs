@@ -8,7 +8,7 @@ use super::{accept, ask, rows, turn};
 use crate::program::{Serving, run, span, text};
 
 /// Everything that two ways of asking must agree on.
-fn agree(server: &Serving) {
+pub(super) fn agree(server: &Serving) {
     let metrics = "/api/metrics?measure=spans,runs,errors,input_tokens,output_tokens,tokens&interval=none\
                    &from=2025-12-01&to=2026-02-01";
     let (_, sums) = server.get(metrics);
@@ -54,7 +54,7 @@ fn agree(server: &Serving) {
 }
 
 /// The server again, after everything that is not open was moved to segments.
-fn flushed(server: Serving) -> Serving {
+pub(super) fn flushed(server: Serving) -> Serving {
     let home = server.home.clone();
     assert!(server.terminate().success());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -193,31 +193,6 @@ fn another_workspace_is_never_read() {
         let answered = ask(&server, &json!({"sql": format!("select * from {name}")}));
         assert_eq!(answered.status, 400, "{name}");
     }
-}
-
-#[test]
-fn an_answer_says_the_same_in_every_format() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Serving::start(&dir.path().join("home"));
-    accept(&server, "k", &(1..=3).map(turn).collect::<Vec<_>>());
-    let sql =
-        "select trace_id, total_tokens as tokens, tags, cost_incomplete from traces order by 1";
-    let of = |format| {
-        let answered = ask(&server, &json!({"sql": sql, "format": format}));
-        assert_eq!(answered.status, 200, "{format}: {}", String::from_utf8_lossy(&answered.body));
-        answered.body
-    };
-    let csv = String::from_utf8(of("csv")).unwrap();
-    let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "trace_id,tokens,tags,cost_incomplete");
-    assert_eq!(lines[1], format!("{:032x},102,\"[\"\"hot\"\",\"\"n1\"\"]\",true", 1));
-    assert_eq!(lines.len(), 4);
-    assert_eq!(&of("parquet")[..4], b"PAR1");
-    // What is in them is compared where the reader is at hand, in `staso-sql`.
-    assert_eq!(&of("arrow")[..4], [0xff; 4], "an Arrow stream");
-    let none =
-        ask(&server, &json!({"sql": "select name from traces where false", "format": "csv"}));
-    assert_eq!(none.body, b"name\n");
 }
 
 #[test]

@@ -1,54 +1,16 @@
 //! How much may run and come back, and what becomes of a query whose asker has left.
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::json;
 
+use super::under_way::{begin, children, is_sealed, signal, wait_until};
 use super::{accept, ask, rows, turn};
-use crate::program::{PATIENCE, Serving};
+use crate::program::Serving;
 
 /// A query that runs into every limit if it is let.
 const ENDLESS: &str =
     "with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t";
-
-/// The children of a process, by what the system says of every process.
-fn children(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        // After the name in parentheses: the state, then the parent.
-        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        let mut words = rest.split(' ');
-        let (state, ppid) = (words.next(), words.next());
-        if ppid == Some(parent.to_string().as_str()) && state != Some("Z") {
-            found.push(pid);
-        }
-    }
-    found
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
-
-/// Begins to ask and does not wait for the answer.
-fn begin(server: &Serving, sql: &str) -> TcpStream {
-    let address = server.url.strip_prefix("http://").unwrap();
-    let body = json!({ "sql": sql }).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head =
-        format!("POST /api/sql HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
-    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-    stream
-}
 
 #[test]
 fn answers_are_cut_at_rows_and_bytes_and_say_so() {
@@ -97,8 +59,7 @@ fn no_more_run_than_may_and_the_rest_are_told() {
     let child = children(server.pid())[0];
     // Everything else is answered meanwhile, and a killed child harms nobody.
     accept(&server, "k2", &[turn(2)]);
-    let killed = std::process::Command::new("kill").args(["-9", &child.to_string()]).status();
-    assert!(killed.unwrap().success());
+    signal(child, "-KILL");
     wait_until("there is room again", || ask(&server, &json!({"sql": "select 1"})).status == 200);
     assert_eq!(rows(&server, "select count(*) from traces"), json!([[2]]));
     drop(asked);
@@ -122,21 +83,19 @@ fn a_running_query_has_no_way_out() {
     let server = Serving::start(&dir.path().join("home"));
     accept(&server, "k", &[turn(1)]);
     let asked = begin(&server, &format!("select count(*) from spans s, ({ENDLESS}) t"));
-    let limits =
-        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
-    let is_sealed = |pid: &u32| {
-        let limits = limits(*pid);
-        let row = limits.lines().find(|line| line.starts_with("Max open files"));
-        row.is_some_and(|row| row.split_whitespace().filter(|word| *word == "0").count() == 2)
-    };
-    wait_until("the child is sealed", || children(server.pid()).iter().any(|pid| is_sealed(pid)));
+    wait_until("the child is sealed", || children(server.pid()).iter().any(|pid| is_sealed(*pid)));
     let child = children(server.pid())[0];
     let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap();
     assert!(environment.is_empty(), "nothing of our environment is there");
+    let data = server.home.join("data").canonicalize().unwrap().to_string_lossy().into_owned();
     for file in std::fs::read_dir(format!("/proc/{child}/fd")).unwrap().flatten() {
         let target = std::fs::read_link(file.path()).unwrap_or_default();
         let target = target.to_string_lossy().into_owned();
-        assert!(!target.contains("catalog.db") && !target.contains(".wal"), "{target}");
+        // Hot spans, the answer, and what is said of failures: none has a name any more. Whoever runs tests
+        // may leave pipes open, and an empty file, for all that is started.
+        let is_nameless = target.starts_with(&data) && target.ends_with(" (deleted)");
+        let is_no_file = !target.starts_with('/') || target == "/dev/null";
+        assert!(is_no_file || is_nameless, "{target}");
     }
     drop(asked);
 }
