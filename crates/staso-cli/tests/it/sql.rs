@@ -3,6 +3,7 @@
 mod answers;
 mod forgetting;
 mod formats;
+mod greedy;
 mod hostile;
 mod limits;
 mod under_way;

@@ -85,6 +85,20 @@ fn a_running_query_has_no_way_out() {
     let asked = begin(&server, &format!("select count(*) from spans s, ({ENDLESS}) t"));
     wait_until("the child is sealed", || children(server.pid()).iter().any(|pid| is_sealed(*pid)));
     let child = children(server.pid())[0];
+    let limits = std::fs::read_to_string(format!("/proc/{child}/limits")).unwrap();
+    // With the settings that stand in the reference.
+    let threads = std::thread::available_parallelism().unwrap().get().min(4) as u64;
+    for (limit, hard) in [
+        ("Max cpu time", 30 * threads + 2),
+        ("Max data size", 1 << 30),
+        ("Max address space", 6 << 30),
+        ("Max file size", (512 << 20) + (64 << 20)),
+        ("Max core file size", 0),
+    ] {
+        let row = limits.lines().find_map(|line| line.strip_prefix(limit)).unwrap();
+        let found = row.split_whitespace().nth(1).unwrap();
+        assert_eq!(found, hard.to_string(), "{limit}");
+    }
     let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap();
     assert!(environment.is_empty(), "nothing of our environment is there");
     let data = server.home.join("data").canonicalize().unwrap().to_string_lossy().into_owned();

@@ -45,10 +45,16 @@ pub(super) fn begin(server: &Serving, sql: &str) -> TcpStream {
     stream
 }
 
-/// Waits for the answer to what was begun, which must be one.
-pub(super) fn answer(mut asked: TcpStream) -> Json {
+/// Waits for what comes of what was begun: head and body.
+pub(super) fn whole(mut asked: TcpStream) -> String {
     let mut text = String::new();
     asked.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Waits for the answer to what was begun, which must be one.
+pub(super) fn answer(asked: TcpStream) -> Json {
+    let text = whole(asked);
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
     serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
