@@ -5,6 +5,10 @@ source "$(dirname "$0")/steps.sh"
 need cargo python3 node cc chromium
 # What released programs have and `make demo` does without, because it is half of all there is to build.
 features=staso-cli/sql
+# One set of features and targets for all that is built here: the dependencies of tests add features, too,
+# and everything would be built twice.
+build=(--lib --bins --tests --examples --features "$features")
+export STASO_BUILD="${build[*]}"
 mkdir -p "$results"
 find "$results" -mindepth 1 -delete
 
@@ -49,8 +53,7 @@ suite() {
 }
 
 suite lint scripts/lint.sh
-# With the tests in the same breath: their dependencies add features, and everything would be built twice.
-suite "server binary" cargo build --locked --workspace --bins --lib --tests --examples --features "$features"
+suite "server binary" cargo build --locked --workspace "${build[@]}"
 suite rust rust_tests
 suite rust-docs doc_tests
 suite web web_tests
