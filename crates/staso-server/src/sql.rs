@@ -53,6 +53,16 @@ impl Sql {
         Self { program, limits, permits, scratch, threads: cores.min(MAX_THREADS) }
     }
 
+    /// Queries under way.
+    pub(crate) fn running(&self) -> u64 {
+        self.at_most().saturating_sub(self.permits.available_permits() as u64)
+    }
+
+    /// How many may be under way at one time.
+    pub(crate) fn at_most(&self) -> u64 {
+        self.limits.concurrent as u64
+    }
+
     fn job(&self, question: &SqlQuestion) -> Result<Job, ApiError> {
         let max_rows = self.limits.max_rows;
         let rows = question.max_rows.unwrap_or(DEFAULT_ROWS.min(max_rows));

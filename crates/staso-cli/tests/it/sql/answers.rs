@@ -181,16 +181,32 @@ fn another_workspace_is_never_read() {
     theirs["workspace_slug"] = "theirs".into();
     accept(&server, "k1", &[theirs]);
     accept(&server, "k2", &[turn(2)]);
-    let count = "select count(*), min(trace_id) from spans";
-    assert_eq!(rows(&server, count), json!([[2, format!("{:032x}", 2)]]));
-    let theirs = ask(&server, &json!({"sql": count, "workspace": "theirs"})).json();
-    assert_eq!(theirs["rows"], json!([[2, format!("{:032x}", 1)]]));
-    let nobody = ask(&server, &json!({"sql": count, "workspace": "nobody"})).json();
-    assert_eq!(nobody["rows"], json!([[0, null]]));
+    for (trace, workspace) in [(1, "theirs"), (2, "default")] {
+        let note = json!({"name": "good", "value": true, "source": "human"});
+        let path = format!("/v1/traces/{trace:032x}/annotations?workspace={workspace}");
+        assert_eq!(server.post(&path, &note).0, 201);
+    }
+    none_of_the_other(&server);
+    none_of_the_other(&flushed(server));
+}
+
+fn none_of_the_other(server: &Serving) {
+    let of = |workspace: &str, table: &str| {
+        let sql = format!("select count(*), min(trace_id), max(trace_id) from {table}");
+        ask(server, &json!({"sql": sql, "workspace": workspace})).json()["rows"][0].take()
+    };
+    for (table, count) in [("spans", 2), ("traces", 1), ("annotations", 1)] {
+        let of_trace = |n: u64| json!([count, format!("{n:032x}"), format!("{n:032x}")]);
+        assert_eq!(of("default", table), of_trace(2), "{table}");
+        assert_eq!(of("theirs", table), of_trace(1), "{table}");
+        for nobody in ["nobody", "their", "THEIRS", "theirs%", "' or '1'='1"] {
+            assert_eq!(of(nobody, table), json!([0, null, null]), "{table} of {nobody}");
+        }
+    }
     for name in
         ["theirs.spans", "\"theirs\".\"public\".\"spans\"", "stored", "datafusion.public.stored"]
     {
-        let answered = ask(&server, &json!({"sql": format!("select * from {name}")}));
+        let answered = ask(server, &json!({"sql": format!("select * from {name}")}));
         assert_eq!(answered.status, 400, "{name}");
     }
 }

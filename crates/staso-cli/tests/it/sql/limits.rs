@@ -1,10 +1,12 @@
 //! How much may run and come back, and what becomes of a query whose asker has left.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::json;
 
-use super::under_way::{begin, children, is_sealed, signal, wait_until};
+use super::under_way::{begin, children, is_sealed, signal, wait_until, whole};
 use super::{accept, ask, rows, turn};
 use crate::program::Serving;
 
@@ -46,6 +48,17 @@ fn who_leaves_takes_the_query_along() {
     wait_until("it is gone", || children(server.pid()).is_empty());
 }
 
+/// One of the numbers that the server tells who operates it.
+fn number(server: &Serving, name: &str) -> u64 {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let text = whole(stream);
+    let found = text.lines().find_map(|line| line.strip_prefix(&format!("staso_{name} ")));
+    found.unwrap_or_else(|| panic!("{name} is not told: {text}")).parse().unwrap()
+}
+
 #[test]
 fn no_more_run_than_may_and_the_rest_are_told() {
     let dir = tempfile::tempdir().unwrap();
@@ -56,6 +69,7 @@ fn no_more_run_than_may_and_the_rest_are_told() {
     wait_until("a child runs", || !children(server.pid()).is_empty());
     let other = ask(&server, &json!({"sql": "select 1"}));
     assert_eq!((other.status, &other.json()["error"]["code"]), (429, &json!("sql_busy")));
+    assert_eq!((number(&server, "sql_queries"), number(&server, "sql_queries_limit")), (1, 1));
     let child = children(server.pid())[0];
     // Everything else is answered meanwhile, and a killed child harms nobody.
     accept(&server, "k2", &[turn(2)]);
