@@ -11,7 +11,7 @@ scripts/web.sh
 scripts/wheel.sh
 
 step "rustfmt" cargo fmt --all --check || true
-step "clippy" cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || true
+step "clippy" cargo clippy --quiet --workspace --all-targets --locked --features staso-cli/sql -- -D warnings || true
 step "cargo-deny" "$tools/bin/cargo-deny" --log-level error check licenses bans sources || true
 step "tidy" cargo xtask tidy || true
 step "generated files" cargo xtask tidy --generated || true

@@ -119,6 +119,27 @@ impl Client {
         Err(self.refusal(response.status(), &body))
     }
 
+    /// The answer to a POST of JSON, once it is known to be no refusal. It may take as long as the
+    /// server lets it.
+    pub(crate) fn post(&self, path: &str, json: &[u8]) -> anyhow::Result<Response<Body>> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let mut request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(TIMEOUT))
+            .build()
+            .header("Content-Type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("X-API-Key", token);
+        }
+        let mut response = self.answer(request.send(json))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        Err(self.refusal(response.status(), &body))
+    }
+
     /// The answer to a GET as it comes. What is cut off is an error to the reader, never an end.
     pub(crate) fn stream(
         &self,

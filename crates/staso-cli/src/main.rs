@@ -16,6 +16,7 @@ mod query;
 mod serve;
 mod settings;
 mod show;
+mod sql;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +48,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print one trace as a tree
     Show(show::ShowArgs),
-    /// Search the texts of spans, and print what is found as it is found
+    /// Ask in SQL, or search the texts of spans
     Query(query::QueryArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(doctor::DoctorArgs),
@@ -64,6 +65,10 @@ enum Command {
     Config(ConfigCommand),
     /// Print the OpenAPI description of the HTTP API
     Openapi,
+    /// What a server starts for one query
+    #[cfg(feature = "sql")]
+    #[command(name = sql::CHILD, hide = true)]
+    SqlChild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,5 +117,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             output::print(&staso_server::openapi_json()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(feature = "sql")]
+        Command::SqlChild => Ok(staso_sql::engine::run()),
     }
 }

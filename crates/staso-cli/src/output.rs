@@ -14,6 +14,16 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Says something about a result that is no part of it.
+pub(crate) fn remark(text: &str) -> anyhow::Result<()> {
+    Ok(io::stderr().lock().write_all(text.as_bytes())?)
+}
+
+/// Whether a person looks at standard output.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Prints an error, each of its causes, and the next step.
 pub(crate) fn complain(error: &anyhow::Error) {
     // Where even standard error is closed there is nobody left to tell.

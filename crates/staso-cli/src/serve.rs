@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::output::WithHint as _;
 use crate::settings::Place;
-use crate::{environment, output};
+use crate::{environment, output, sql};
 
 /// Where the settings without a flag are.
 const MORE: &str = "Every setting can also stand in staso.toml or in the environment (STASO_PORT); \
@@ -52,7 +52,8 @@ impl ServeArgs {
 }
 
 pub(crate) fn run(place: &Place, args: ServeArgs) -> anyhow::Result<()> {
-    let config = place.config(args.layer())?;
+    let mut config = place.config(args.layer())?;
+    config.sql_program = sql::program();
     start_log()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::error::ApiError;
 use crate::homeless::Awaited;
 use crate::live::{self, Hub};
+use crate::sql::{self, Sql};
 use crate::{
     agents, annotations, body, conversations, dashboard, deletion, export, ingest, metrics,
     openapi, operations, queries, search, setup,
@@ -69,6 +70,7 @@ pub(crate) struct App {
     pub(crate) search_permits: Arc<Semaphore>,
     /// How many permits each of the above has.
     pub(crate) bounds: Bounds,
+    pub(crate) sql: Sql,
     pub(crate) started_ns: i64,
 }
 
@@ -138,6 +140,7 @@ fn reads() -> Router<Arc<App>> {
         .route("/api/sessions", get(conversations::list))
         .route("/api/sessions/{session_id}", get(conversations::one))
         .route("/api/live", get(live::live))
+        .route("/api/sql", post(sql::sql).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES)))
 }
 
 /// Stands in front of every path: lets in only who may come in, and signs every answer.

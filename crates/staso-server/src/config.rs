@@ -34,6 +34,11 @@ pub struct Config {
     pub limits: Limits,
     /// How long a process with open spans may be silent before they are given up.
     pub lost_after: Duration,
+    /// What a query may use up.
+    pub sql: SqlLimits,
+    /// What runs queries: a program that has the engine, in a process per query. Not a setting; `None`
+    /// where this build has none.
+    pub sql_program: Option<staso_sql::Program>,
     /// Where each value came from, by key.
     pub origins: BTreeMap<&'static str, (String, Origin)>,
 }
@@ -59,6 +64,21 @@ pub struct Limits {
     pub max_searches: usize,
     /// How long one search may take before it says where to go on.
     pub search_timeout: Duration,
+}
+
+/// What queries in SQL may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// Queries at one time.
+    pub concurrent: usize,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Memory of one query's process.
+    pub memory_bytes: u64,
+    /// Rows of one answer.
+    pub max_rows: u64,
+    /// Bytes of one answer, about.
+    pub max_bytes: u64,
 }
 
 impl Config {
@@ -88,6 +108,14 @@ impl Config {
                 search_timeout: read.seconds("search_timeout_secs")?,
             },
             lost_after: read.seconds("lost_after_secs")?,
+            sql: SqlLimits {
+                concurrent: read.integer("sql_concurrent")?,
+                timeout: read.seconds("sql_timeout_secs")?,
+                memory_bytes: read.integer("sql_memory_bytes")?,
+                max_rows: read.integer("sql_max_rows")?,
+                max_bytes: read.integer("sql_max_bytes")?,
+            },
+            sql_program: None,
             origins: read.origins(),
         })
     }

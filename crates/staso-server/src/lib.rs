@@ -33,6 +33,7 @@ mod queries;
 mod search;
 mod server;
 mod setup;
+mod sql;
 mod storage;
 pub mod view;
 
@@ -41,5 +42,6 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use openapi::openapi_json;
 pub use server::{ServeError, Server, run};
+pub use staso_sql::Program as SqlProgram;
 pub use staso_store::StoreError;
 pub use storage::{Copied, Damage, Inspection, backup, inspect, restore};

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use crate::view::{annotation, change, search as found, skeleton, span, trace};
 use crate::{
     agents, annotations, conversations, deletion, export, ingest, live, metrics, operations,
-    params, queries, search, setup,
+    params, queries, search, setup, sql,
 };
 
 #[derive(OpenApi)]
@@ -44,6 +44,7 @@ use crate::{
         export::export,
         operations::ready,
         operations::metrics,
+        sql::sql,
     ),
     components(schemas(
         trace::TraceRow,

@@ -96,7 +96,7 @@ fn seconds(ns: i64) -> u64 {
 }
 
 /// How full the server's own queues are, each beside its bound.
-fn queues(app: &App) -> [(&'static str, &'static str, u64); 10] {
+fn queues(app: &App) -> [(&'static str, &'static str, u64); 12] {
     let used = |all: usize, free: &Semaphore| all.saturating_sub(free.available_permits()) as u64;
     let bounds = &app.bounds;
     let inflight_kib = used(bounds.inflight_kib, &app.inflight_kib);
@@ -131,6 +131,12 @@ fn queues(app: &App) -> [(&'static str, &'static str, u64); 10] {
         ("exports_limit", "Exports that may be under way at one time", bounds.exports as u64),
         ("searches", "Searches under way", used(bounds.searches, &app.search_permits)),
         ("searches_limit", "Searches that may be under way at one time", bounds.searches as u64),
+        ("sql_queries", "Queries in SQL under way, a process each", app.sql.running()),
+        (
+            "sql_queries_limit",
+            "Queries in SQL that may be under way at one time",
+            app.sql.at_most(),
+        ),
     ]
 }
 

@@ -23,6 +23,7 @@ use crate::interruptions::close_interrupted;
 use crate::journal_pickup::pick_up;
 use crate::listener;
 use crate::live::{self, Hub};
+use crate::sql::Sql;
 
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
 const MAX_LIVE_LISTENERS: usize = 128;
@@ -298,6 +299,7 @@ fn new_app(
         live_permits: Arc::new(Semaphore::new(bounds.live_listeners)),
         export_permits: Arc::new(Semaphore::new(bounds.exports)),
         search_permits: Arc::new(Semaphore::new(bounds.searches)),
+        sql: Sql::new(config.sql_program.clone(), config.sql, config.data_dir()),
         bounds,
         started_ns,
     }

@@ -36,6 +36,7 @@ mod search;
 mod segment;
 mod span_record;
 mod spans;
+mod tables;
 mod terms;
 mod tokens;
 mod victims;
@@ -59,6 +60,7 @@ use staso_store::metrics::{
 use staso_store::query::{FacetQuery, FacetValue, TraceQuery};
 use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::search::{SearchEnd, SearchHit, SearchQuery, check_search};
+use staso_store::tables::{TableSink, TablesQuery};
 use staso_store::{
     Appended, Batch, Capabilities, Deleted, Deletion, Gauge, Job, OpenProcess, ProcessLife, Store,
     StoreError, StoreStats, Target,
@@ -237,7 +239,7 @@ fn batch_bytes(batch: &Batch) -> usize {
 #[async_trait]
 impl Store for LocalStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true }
+        Capabilities { durable: true, tables: true }
     }
 
     async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
@@ -420,6 +422,18 @@ impl Store for LocalStore {
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         self.pool.read(|snapshot| read::workspaces(snapshot.conn)).await
+    }
+
+    async fn tables(
+        &self,
+        query: &TablesQuery,
+        sink: Box<dyn TableSink>,
+    ) -> Result<(), StoreError> {
+        let asked = query.clone();
+        self.read(&query.workspace, query.now_ns, move |reader| {
+            tables::hand_over(reader, &asked, sink)
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

@@ -19,6 +19,7 @@ pub mod query;
 pub mod rollup;
 pub mod row;
 pub mod search;
+pub mod tables;
 mod traits;
 pub mod tree;
 

@@ -226,7 +226,7 @@ fn descending(cursor: &Cursor) -> impl Ord + use<> {
 #[async_trait]
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false }
+        Capabilities { durable: false, tables: false }
     }
 
     async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {

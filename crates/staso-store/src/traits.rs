@@ -13,6 +13,7 @@ use crate::process::{OpenProcess, ProcessLife};
 use crate::query::{FacetQuery, FacetValue, TraceQuery};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use crate::search::{SearchEnd, SearchHit, SearchQuery};
+use crate::tables::{TableSink, TablesQuery};
 
 /// A store of spans, annotations and receipts, for many workspaces.
 ///
@@ -217,6 +218,22 @@ pub trait Store: Send + Sync + 'static {
     /// Engine errors.
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError>;
 
+    /// Hands the tables of a workspace to `sink`, all of one state; see [`tables`](crate::tables). What
+    /// they say is what the other calls say at that moment: of each span its newest version. An unknown
+    /// workspace has tables without files.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] where [`Capabilities::tables`] is not set, [`StoreError::Closed`]
+    /// also where the sink refuses a file, [`StoreError::DiskFull`], engine errors.
+    async fn tables(
+        &self,
+        query: &TablesQuery,
+        sink: Box<dyn TableSink>,
+    ) -> Result<(), StoreError> {
+        let _ = (query, sink);
+        Err(StoreError::Unsupported("hand its tables out"))
+    }
+
     /// Counts and sizes, for health pages. May be a little stale.
     ///
     /// # Errors
@@ -240,6 +257,8 @@ pub trait Store: Send + Sync + 'static {
 pub struct Capabilities {
     /// What `append` acknowledged survives power loss (the memory store: no).
     pub durable: bool,
+    /// It can hand its tables out ([`Store::tables`]), which SQL needs.
+    pub tables: bool,
 }
 
 /// What a health page shows.

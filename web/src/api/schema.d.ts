@@ -246,6 +246,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks a workspace in SQL. The tables are `spans`, `traces` and `annotations`; only reading is a query.
+         *     The headers `Staso-Rows` and `Staso-Cut` say how many rows the answer has, and which limit cut it off
+         *     (`rows` or `bytes`) where one did.
+         */
+        post: operations["sql"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces": {
         parameters: {
             query?: never;
@@ -1145,6 +1166,48 @@ export interface components {
              */
             version: number;
         };
+        /** @description A column of an answer. */
+        SqlColumn: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its type, in Arrow's words: `Utf8`, `Int64`, `Float64`, `Timestamp(ns, "UTC")`. */
+            type: string;
+        };
+        /**
+         * @description How an answer is written.
+         * @enum {string}
+         */
+        SqlFormat: "json" | "csv" | "arrow" | "parquet";
+        /** @description A question. */
+        SqlQuestion: {
+            format?: null | components["schemas"]["SqlFormat"];
+            /**
+             * Format: int64
+             * @description At most this many rows, 1 to the setting `sql_max_rows`; 10000 where it is missing.
+             */
+            max_rows?: number | null;
+            /**
+             * @description One query.
+             * @example select model, count(*) from spans group by model
+             */
+            sql: string;
+            /** @description The workspace it is about; `default` where it is missing. */
+            workspace?: string | null;
+        };
+        /** @description An answer as JSON. */
+        SqlRows: {
+            /** @description The columns. */
+            columns: components["schemas"]["SqlColumn"][];
+            /** @description Which limit cut the answer off, `rows` or `bytes`; null where it is whole. */
+            cut: string | null;
+            /**
+             * Format: int64
+             * @description How many rows these are.
+             */
+            row_count: number;
+            /** @description A value per column. Integers beyond 2^53 are strings; so are times, decimals and bytes. */
+            rows: Record<string, never>[][];
+        };
         /**
          * @description Whether a trace still runs.
          * @enum {string}
@@ -1892,6 +1955,69 @@ export interface operations {
             };
             /** @description not known */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    sql: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SqlQuestion"];
+            };
+        };
+        responses: {
+            /** @description the answer, in the format asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SqlRows"];
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": number[];
+                    "application/vnd.apache.parquet": number[];
+                };
+            };
+            /** @description it is no query, or fails on a value */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description it needs more time or memory than it may have */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description as many queries as may run are running */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description this build has no SQL */
+            501: {
                 headers: {
                     [name: string]: unknown;
                 };

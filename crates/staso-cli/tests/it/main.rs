@@ -8,3 +8,5 @@ mod exchange;
 mod program;
 mod query;
 mod show;
+#[cfg(feature = "sql")]
+mod sql;

@@ -39,8 +39,14 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn start(home: &Path) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// With these settings in its environment.
+    pub(crate) fn start_with(home: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = staso(home)
             .args(["serve", "--port", "0"])
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -81,6 +87,25 @@ impl Serving {
         let next =
             response.headers().get("staso-next-cursor").unwrap().to_str().unwrap().to_owned();
         (response.body_mut().read_to_string().unwrap(), next)
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn post(&self, path: &str, body: &Json) -> (u16, ureq::http::HeaderMap, Vec<u8>) {
+        let request = agent().post(format!("{}{path}", self.url));
+        let request = request.header("Content-Type", "application/json");
+        let mut response = request.send(body.to_string().as_bytes()).unwrap();
+        let bytes = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+        (response.status().as_u16(), response.headers().clone(), bytes)
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn delete(&self, path: &str) -> (u16, Json) {
+        answer(agent().delete(format!("{}{path}", self.url)).call().unwrap())
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn ingest(&self, key: &str, body: &Json) -> (u16, Json) {

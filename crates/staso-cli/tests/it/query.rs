@@ -1,4 +1,4 @@
-//! `staso query --text`: what a search prints.
+//! `staso query`: what it takes, and what a search prints.
 
 use serde_json::{Value as Json, json};
 
@@ -55,4 +55,34 @@ fn a_refusal_is_told_with_the_next_step() {
         assert!(!refused.status.success());
         assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
     }
+}
+
+#[test]
+fn one_thing_is_asked_in_sql_or_for_a_phrase() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    for (args, words) in [
+        (&["query"][..], "hint: give SQL, as in `staso query 'select"),
+        (&["query", "select 1", "--text", "x"], "hint: ask one at a time"),
+        (&["query", "--text", "x", "--format", "csv"], "--format"),
+        (&["query", "--text", "x", "--max-rows", "5"], "--max-rows"),
+        (&["query", "select 1", "--json"], "--text"),
+        (&["query", "select 1", "--limit", "5"], "--text"),
+        (&["query", "select 1", "select 2"], "select 2"),
+    ] {
+        let refused = run(&home, args);
+        assert!(!refused.status.success(), "{args:?}");
+        assert!(text(&refused.stderr).contains(words), "{args:?}: {}", text(&refused.stderr));
+    }
+}
+
+/// A program that was built without SQL says so, and how to get it.
+#[test]
+#[cfg(not(feature = "sql"))]
+fn what_was_not_built_is_told_with_the_next_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Serving::start(&dir.path().join("home"));
+    let refused = run(&server.home, &["query", "select 1"]);
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("--features sql"), "{}", text(&refused.stderr));
 }

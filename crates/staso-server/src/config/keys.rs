@@ -134,6 +134,41 @@ pub const KEYS: &[Key] = &[
         about: "seconds of silence after which a process's open spans are closed; processes with \
                 open spans speak every 15",
     },
+    Key {
+        name: "sql_concurrent",
+        env: "STASO_SQL_CONCURRENT",
+        shape: Shape::Integer(1, 64),
+        default: "2",
+        about: "queries in SQL at one time; further ones are told to come back",
+    },
+    Key {
+        name: "sql_timeout_secs",
+        env: "STASO_SQL_TIMEOUT_SECS",
+        shape: Shape::Integer(1, 3_600),
+        default: "30",
+        about: "seconds that a query in SQL may take, and processor seconds per thread",
+    },
+    Key {
+        name: "sql_memory_bytes",
+        env: "STASO_SQL_MEMORY_BYTES",
+        shape: Shape::Integer(256 << 20, 1 << 40),
+        default: "1073741824",
+        about: "bytes of memory that a query in SQL may take",
+    },
+    Key {
+        name: "sql_max_rows",
+        env: "STASO_SQL_MAX_ROWS",
+        shape: Shape::Integer(1, 1 << 40),
+        default: "1000000",
+        about: "rows that an answer to SQL may be asked to have",
+    },
+    Key {
+        name: "sql_max_bytes",
+        env: "STASO_SQL_MAX_BYTES",
+        shape: Shape::Integer(1024, 1 << 36),
+        default: "268435456",
+        about: "bytes of an answer to SQL, about; what is beyond is cut off, and said to be",
+    },
 ];
 
 /// The row of a setting.

@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod search;
 pub mod skeleton;
 pub mod span;
+pub mod sql;
 pub mod trace;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -124,8 +124,13 @@ impl Effort {
 
 /// The schema.
 pub(super) fn schema() -> Result<TypePtr, ParquetError> {
+    schema_of(&COLUMNS)
+}
+
+/// The schema of other columns of the same sorts.
+pub(crate) fn schema_of(columns: &[(&str, Sort)]) -> Result<TypePtr, ParquetError> {
     let mut message = "message span {\n".to_owned();
-    for (name, sort) in COLUMNS {
+    for (name, sort) in columns {
         let (kind, logical) = match sort {
             Id => ("FIXED_LEN_BYTE_ARRAY (16)", " (UUID)"),
             Text | Long => ("BYTE_ARRAY", " (UTF8)"),

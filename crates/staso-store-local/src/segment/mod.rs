@@ -26,7 +26,7 @@ pub(crate) use checked::{BLOCK, checksums, damaged_blocks};
 pub(crate) use columns::Effort;
 pub(crate) use place::{day_of, directory_of, workspace_of};
 pub(crate) use read::{Problem, Segment};
-pub(crate) use write::{encode, sort};
+pub(crate) use write::{encode, sort, write_cells};
 
 /// How many segments stay open.
 const OPEN: usize = 128;

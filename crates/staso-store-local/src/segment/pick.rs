@@ -55,8 +55,10 @@ impl Segment {
     }
 
     fn page_starts(&self, column: usize) -> Vec<u64> {
-        let index = self.reader.metadata().page_index_for_row_group(0);
-        let pages = index.page_locations(column).into_iter().flatten();
+        // A segment is one row group.
+        let index = self.reader.metadata().offset_index().and_then(|groups| groups.first());
+        let pages = index.and_then(|columns| columns.get(column));
+        let pages = pages.into_iter().flat_map(|pages| pages.page_locations());
         pages.map(|page| page.first_row_index.cast_unsigned()).collect()
     }
 }

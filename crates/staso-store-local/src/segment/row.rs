@@ -25,12 +25,20 @@ pub(crate) struct Identity {
     pub(crate) version: Version,
 }
 
-fn text(text: Option<String>) -> Cell {
+pub(crate) fn text(text: Option<String>) -> Cell {
     text.map_or(Cell::Null, |text| Cell::Bytes(text.into_bytes().into()))
 }
 
-fn int(number: Option<i64>) -> Cell {
+pub(crate) fn int(number: Option<i64>) -> Cell {
     number.map_or(Cell::Null, Cell::Int)
+}
+
+/// Texts as a JSON array; none of them is null.
+pub(crate) fn texts(texts: Vec<String>) -> Cell {
+    match texts.is_empty() {
+        true => Cell::Null,
+        false => text(Some(json_list(texts.into_iter().map(Value::String).collect()))),
+    }
 }
 
 fn id(bytes: [u8; 16]) -> Cell {
@@ -80,11 +88,7 @@ fn head_cells(span: &Span) -> Result<Vec<Cell>, String> {
     cells.extend([span.usage.input_total(), span.usage.output, span.usage.total()].map(int));
     cells.extend([head.cost.take(), head.client_cost.take()].map(int));
     cells.push(head.process.take().map_or(Cell::Null, |process| Cell::Bytes(process.0.into())));
-    let tags: Vec<Value> = head.tags.iter().cloned().map(Value::String).collect();
-    cells.push(match tags.is_empty() {
-        true => Cell::Null,
-        false => text(Some(json_list(tags))),
-    });
+    cells.push(texts(head.tags.clone()));
     cells.push(text((!span.attributes.is_empty()).then(|| attributes_to_json(&span.attributes))));
     if says_json(&span.attributes) {
         head.attrs = Vec::new();

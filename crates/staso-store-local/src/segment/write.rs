@@ -50,13 +50,19 @@ fn write(table: &[Vec<Cell>], effort: Effort) -> Result<Vec<u8>, ParquetError> {
     let mut group = writer.next_row_group()?;
     let mut cells = table.iter();
     while let (Some(mut column), Some(cells)) = (group.next_column()?, cells.next()) {
-        for run in runs(cells) {
-            write_run(column.untyped(), run)?;
-        }
+        write_cells(column.untyped(), cells)?;
         column.close()?;
     }
     group.close()?;
     writer.into_inner()
+}
+
+/// One column of a row group.
+pub(crate) fn write_cells(
+    column: &mut ColumnWriter<'_>,
+    cells: &[Cell],
+) -> Result<(), ParquetError> {
+    runs(cells).try_for_each(|run| write_run(column, run))
 }
 
 /// Cells in runs of about a page, so that the writer looks at the page's size often enough.

@@ -17,6 +17,7 @@ mod rebuilding;
 mod searching;
 mod sqlite_files;
 mod suite;
+mod tables;
 mod terms;
 
 use staso_model::{Payload, ProcessId, Span, SpanId, Stage, TraceId};
