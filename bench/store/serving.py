@@ -13,6 +13,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+class Client:
+    """One connection that sends batches."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=600)
+
+    def post(self, body: bytes, key: str) -> float:
+        """Sends one batch until it is taken; milliseconds of the request that took it."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        while True:
+            began = time.perf_counter()
+            self._connection.request("POST", "/v1/traces/ingest", body, headers)
+            answer = self._connection.getresponse()
+            text = answer.read()
+            if answer.status == 200:
+                return (time.perf_counter() - began) * 1e3
+            if answer.status not in (429, 503):
+                raise SystemExit(f"ingest answered {answer.status}: {text[:300]!r}")
+            time.sleep(float(answer.headers["Retry-After"]))
+
+
 class Serving:
     """One server at a time on one directory."""
 
@@ -53,27 +74,19 @@ class Serving:
         self.connection.close()
 
     def get(self, path: str) -> Any:
-        """The JSON answer of one GET over the one connection."""
+        """The JSON answer of one GET over the one connection; of one that comes in lines, a list."""
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
         text = answer.read()
         if answer.status != 200:
             raise SystemExit(f"{path} answered {answer.status}: {text[:300]!r}")
+        if answer.headers["Content-Type"] == "application/x-ndjson":
+            return [json.loads(line) for line in text.splitlines()]
         return json.loads(text)
 
-    def post(self, body: bytes, key: str) -> float:
-        """Sends one batch until it is taken; milliseconds of the request that took it."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        while True:
-            began = time.perf_counter()
-            self.connection.request("POST", "/v1/traces/ingest", body, headers)
-            answer = self.connection.getresponse()
-            text = answer.read()
-            if answer.status == 200:
-                return (time.perf_counter() - began) * 1e3
-            if answer.status not in (429, 503):
-                raise SystemExit(f"ingest answered {answer.status}: {text[:300]!r}")
-            time.sleep(float(answer.headers["Retry-After"]))
+    def client(self) -> Client:
+        """A further connection."""
+        return Client(self.connection.host, self.connection.port)
 
     def cpu_secs(self) -> float:
         """User and system time of the server so far."""
