@@ -23,10 +23,6 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-/// Batches of spans are made on one thread and let go on another, which is what the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Record what agents do, and look at it.
 #[derive(Debug, Parser)]
 #[command(name = "staso", version, arg_required_else_help = true, max_term_width = 100)]
