@@ -6,6 +6,7 @@
 
 mod keys;
 mod layer;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use keys::{KEYS, Key, Shape};
 pub use layer::{ConfigError, Layer, Origin};
+pub use retention::{Keeping, Retaining};
 
 /// A merged configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a process with open spans may be silent before they are given up.
     pub lost_after: Duration,
+    /// What workspaces keep.
+    pub retaining: Retaining,
     /// Where each value came from, by key.
     pub origins: BTreeMap<&'static str, (String, Origin)>,
 }
@@ -88,6 +92,7 @@ impl Config {
                 search_timeout: read.seconds("search_timeout_secs")?,
             },
             lost_after: read.seconds("lost_after_secs")?,
+            retaining: Retaining::read(&read)?,
             origins: read.origins(),
         })
     }
