@@ -34,5 +34,5 @@ fn what_is_older_than_it_keeps_goes_by_itself() {
         (number(&fixture, "staso_retention_traces_total") == 1).then_some(())
     });
     assert_eq!(number(&fixture, "staso_retention_spans_total"), 1);
-    assert_eq!(number(&fixture, "staso_store_traces"), 1);
+    assert_eq!(number(&fixture, "staso_store_traces"), 2);
 }

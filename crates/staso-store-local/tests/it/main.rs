@@ -14,6 +14,7 @@ mod inspection;
 mod log;
 mod migration;
 mod rebuilding;
+mod retaining;
 mod searching;
 mod sqlite_files;
 mod suite;
