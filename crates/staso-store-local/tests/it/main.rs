@@ -11,6 +11,7 @@ mod forgetting;
 mod formats;
 mod golden;
 mod inspection;
+mod leftovers;
 mod log;
 mod migration;
 mod rebuilding;
