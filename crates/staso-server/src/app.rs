@@ -18,7 +18,7 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use crate::access::{self, AccessRules};
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, Retaining};
 use crate::counters::Counters;
 use crate::error::ApiError;
 use crate::homeless::Awaited;
@@ -54,6 +54,8 @@ pub(crate) struct App {
     pub(crate) awaited: Awaited,
     /// How long a process may be silent before its open spans are given up.
     pub(crate) lost_after: Duration,
+    /// What workspaces keep.
+    pub(crate) retaining: Retaining,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
     /// The version sequence of the next span.

@@ -6,6 +6,7 @@
 
 mod keys;
 mod layer;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use keys::{KEYS, Key, Shape};
 pub use layer::{ConfigError, Layer, Origin};
+pub use retention::{Keeping, Retaining};
 
 /// A merged configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Config {
     /// What runs queries: a program that has the engine, in a process per query. Not a setting; `None`
     /// where this build has none.
     pub sql_program: Option<staso_sql::Program>,
+    /// What workspaces keep.
+    pub retaining: Retaining,
     /// Where each value came from, by key.
     pub origins: BTreeMap<&'static str, (String, Origin)>,
 }
@@ -116,6 +120,7 @@ impl Config {
                 max_bytes: read.integer("sql_max_bytes")?,
             },
             sql_program: None,
+            retaining: Retaining::read(&read)?,
             origins: read.origins(),
         })
     }

@@ -20,6 +20,9 @@ pub(crate) struct Counters {
     pub(crate) repaired: Count,
     pub(crate) journal_batches: Count,
     pub(crate) journal_damaged: Count,
+    pub(crate) retention_traces: Count,
+    pub(crate) retention_spans: Count,
+    pub(crate) retention_bytes: Count,
     /// Whether the last batch found the disk full.
     disk_full: AtomicBool,
 }
@@ -78,6 +81,17 @@ impl Counters {
                 "journal_damaged_batches",
                 "Batches and segments of the journal that nobody can read",
                 &self.journal_damaged,
+            ),
+            told(
+                "retention_traces",
+                "Traces that went for their age or for want of room",
+                &self.retention_traces,
+            ),
+            told("retention_spans", "Spans of these traces", &self.retention_spans),
+            told(
+                "retention_bytes",
+                "Bytes of files that went with them as a whole, about",
+                &self.retention_bytes,
             ),
         ]
     }

@@ -30,6 +30,7 @@ mod openapi;
 mod operations;
 mod params;
 mod queries;
+mod retention;
 mod search;
 mod server;
 mod setup;

@@ -23,6 +23,7 @@ use crate::interruptions::close_interrupted;
 use crate::journal_pickup::pick_up;
 use crate::listener;
 use crate::live::{self, Hub};
+use crate::retention::retain;
 use crate::sql::Sql;
 
 /// Live views at one time; each holds a connection, so that this leaves most of them to ingest.
@@ -292,6 +293,7 @@ fn new_app(
         counters: Counters::default(),
         awaited: Awaited::default(),
         lost_after: config.lost_after,
+        retaining: config.retaining.clone(),
         stop: CancellationToken::new(),
         sequence: AtomicU64::new(last_sequence + 1),
         decode_permits: Arc::new(Semaphore::new(bounds.decoders)),
@@ -313,6 +315,7 @@ fn background(app: &Arc<App>, home: &Home, port: u16) -> Vec<JoinHandle<()>> {
         tokio::spawn(async move { announcing.hub.run(announcing.stop.clone()).await }),
         tokio::spawn(live::watch_states(watching)),
         tokio::spawn(pick_up(Arc::clone(app), home.journal_dir(), port)),
+        tokio::spawn(retain(Arc::clone(app))),
         tokio::spawn(close_interrupted(Arc::clone(app), home.journal_dir())),
     ]
 }

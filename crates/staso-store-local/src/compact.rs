@@ -215,6 +215,11 @@ struct Work<'a> {
 }
 
 impl Task {
+    /// The segments that it reads.
+    pub(crate) fn reads(&self) -> HashSet<i64> {
+        self.inputs.iter().map(|input| input.segment).collect()
+    }
+
     /// How many numbers of segments it needs at most: a file is cut where it is too large for memory.
     pub(crate) fn numbers(&self) -> i64 {
         let rows: u64 = self.inputs.iter().map(|input| input.rows).sum();

@@ -190,7 +190,13 @@ pub(crate) fn insert(conn: &Connection, segment: &NewSegment) -> Result<(), Stor
     Ok(())
 }
 
-/// Removes what no catalog knows: drafts, and segments whose flush did not come to its end, unless
+/// The segment that a file was built beside.
+fn beside(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".text")?;
+    Some(format!("{}.parquet", stem.strip_suffix(".parquet").unwrap_or(stem)))
+}
+
+/// Removes what no catalog knows: drafts, what was built beside a segment that is gone, and segments whose flush did not come to its end, unless
 /// these are to be taken in.
 pub(crate) fn remove_orphans(
     conn: &Connection,
@@ -214,9 +220,10 @@ pub(crate) fn remove_orphans(
             }
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.found(entry.metadata().map_err(io)?.len());
-            let is_ours =
-                name.ends_with(".parquet") && !keeps_segments || name.ends_with(".parquet.tmp");
-            if is_ours && !known.contains(&name) {
+            let is_ours = name.ends_with(".parquet") && !keeps_segments || name.ends_with(".tmp");
+            let is_beside = beside(&name)
+                .is_some_and(|segment| !known.contains(&segment) && !root.join(segment).exists());
+            if is_beside || is_ours && !known.contains(&name) {
                 files.remove(&path).map_err(io)?;
             }
         }

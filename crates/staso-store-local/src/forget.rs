@@ -211,19 +211,25 @@ impl Transaction<'_> {
             }
         }
         self.mark(parts.iter().map(|part| part.segment), number)?;
-        terms::replace(self.conn, &trace, None)?;
-        let sql = "DELETE FROM traces WHERE ws = ?1 AND trace_id = ?2";
-        let rows = run(self.conn, sql, params![ws, trace_id.0])?;
-        for table in ["open_traces", "annotations"] {
-            let sql = format!("DELETE FROM {table} WHERE ws = ?1 AND trace_id = ?2");
-            run(self.conn, &sql, params![ws, trace_id.0])?;
-        }
+        let sql = "DELETE FROM open_traces WHERE ws = ?1 AND trace_id = ?2";
+        run(self.conn, sql, params![ws, trace_id.0])?;
+        let rows = self.take_out_of_list(&trace)?;
         self.kept.hot.remove_trace(&trace);
         self.kept.cache.insert(trace, CachedTrace::default());
         self.dirty.remove(&trace);
         *self.new_spans.entry(ws).or_default() -= i64::try_from(spans).unwrap_or(i64::MAX);
         *self.new_traces.entry(ws).or_default() -= i64::try_from(rows).unwrap_or_default();
         Ok(spans as u64)
+    }
+
+    /// A trace's row, what it is found by and its annotations go. Answers how many rows it had.
+    pub(crate) fn take_out_of_list(&self, trace: &TraceRef) -> Result<usize, StoreError> {
+        terms::replace(self.conn, trace, None)?;
+        let (ws, trace_id) = *trace;
+        let sql = "DELETE FROM annotations WHERE ws = ?1 AND trace_id = ?2";
+        run(self.conn, sql, params![ws, trace_id.0])?;
+        let sql = "DELETE FROM traces WHERE ws = ?1 AND trace_id = ?2";
+        run(self.conn, sql, params![ws, trace_id.0])
     }
 
     /// Segments that have bytes which are to go.

@@ -162,6 +162,7 @@ impl Look<'_> {
             Ok(numbers) => numbers,
             Err(error) => return self.damaged(path, error.to_string(), self.restore),
         };
+        self.deletions(conn);
         self.segments(conn, path);
         if !self.found.is_in_use {
             self.log(&numbers);

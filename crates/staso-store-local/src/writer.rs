@@ -2,6 +2,7 @@
 //! one transaction, so that one sync of the log pays for all.
 
 mod compacting;
+mod expiring;
 mod flushing;
 mod forgetting;
 
@@ -23,6 +24,7 @@ use crate::cache::Cache;
 use crate::dir::DataDir;
 use crate::disk::Encoder;
 use crate::error::from_sqlite;
+use crate::expire::Plan;
 use crate::files::Files;
 use crate::flush;
 use crate::forget;
@@ -38,6 +40,7 @@ use crate::wal::record::{DeletedRecord, encode};
 use crate::wal::replay::begins_at;
 use crate::wal::{Kind, Wal};
 use crate::writer::compacting::{Compaction, remove_retired};
+pub(crate) use crate::writer::expiring::Expired;
 use crate::writer::flushing::Flushing;
 pub(crate) use crate::writer::forgetting::Step;
 
@@ -68,6 +71,13 @@ pub(crate) enum Command {
     },
     /// Delete traces.
     Forget { step: Box<Step>, answer: oneshot::Sender<Result<Deleted, StoreError>> },
+    /// Let old traces go, from the one of this number on.
+    Expire {
+        workspace: String,
+        plan: Arc<Plan>,
+        from: usize,
+        answer: oneshot::Sender<Result<Expired, StoreError>>,
+    },
     /// Bound the size of the files from now on.
     Limit { max_bytes: u64, answer: oneshot::Sender<Result<(), StoreError>> },
     /// Move what is hot and not open to segments.
@@ -234,6 +244,9 @@ impl Writer {
                 }
                 Command::Forget { step, answer } => {
                     let _ = answer.send(self.forget(&step));
+                }
+                Command::Expire { workspace, plan, from, answer } => {
+                    let _ = answer.send(self.expire(&workspace, &plan, from));
                 }
                 Command::Limit { max_bytes, answer } => {
                     let _ = answer.send(self.limit(max_bytes));

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod metrics;
 mod process;
 pub mod query;
+pub mod retention;
 pub mod rollup;
 pub mod row;
 pub mod search;
@@ -30,4 +31,5 @@ pub use memory::MemoryStore;
 pub use process::{
     INTERRUPTED_MESSAGE, OpenProcess, ProcessLife, ProcessSign, Sign, interrupt, is_held_open,
 };
+pub use retention::{Retained, Retention};
 pub use traits::{Capabilities, Gauge, Store, StoreStats};

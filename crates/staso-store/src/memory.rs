@@ -5,6 +5,7 @@
 
 mod deletion;
 mod numbers;
+mod retention;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,6 +23,7 @@ use crate::matching::{self, Matcher};
 use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife, Sign, interrupt, is_held_open};
 use crate::query::{Cursor, FacetQuery, FacetValue, TraceQuery};
+use crate::retention::{Retained, Retention};
 use crate::rollup::{sort_annotations, trace_row};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use crate::search::{SearchEnd, SearchHit, SearchQuery, check_search};
@@ -379,6 +381,10 @@ impl Store for MemoryStore {
 
     async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
         Ok(self.open_state()?.job(job))
+    }
+
+    async fn retain(&self, retention: &Retention) -> Result<Retained, StoreError> {
+        Ok(self.open_state()?.retain(retention))
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {

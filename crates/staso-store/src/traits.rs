@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::metrics::{AgentsPage, AgentsQuery, MetricsQuery, Series};
 use crate::process::{OpenProcess, ProcessLife};
 use crate::query::{FacetQuery, FacetValue, TraceQuery};
+use crate::retention::{Retained, Retention};
 use crate::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use crate::search::{SearchEnd, SearchHit, SearchQuery};
 use crate::tables::{TableSink, TablesQuery};
@@ -211,6 +212,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Engine errors.
     async fn job(&self, job: u64) -> Result<Option<Job>, StoreError>;
+
+    /// Lets go what a workspace need not keep any more; see [`retention`](crate::retention). One trace goes
+    /// as a whole or not at all, and one that is written to meanwhile stays. It may take several steps, between
+    /// which others write and read. A call that fails, or whose future is dropped, may have let some traces
+    /// go and others not: the same call again does the rest. Power loss may bring back what went a moment
+    /// before.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    async fn retain(&self, retention: &Retention) -> Result<Retained, StoreError>;
 
     /// Every workspace that has a span or an annotation, by name.
     ///

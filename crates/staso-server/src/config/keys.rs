@@ -127,6 +127,27 @@ pub const KEYS: &[Key] = &[
         about: "seconds one search may take before it says where to go on",
     },
     Key {
+        name: "retention_days",
+        env: "STASO_RETENTION_DAYS",
+        shape: Shape::Integer(0, 36_500),
+        default: "0",
+        about: "whole days (UTC) that traces are kept, today not counted; 0 keeps them for ever",
+    },
+    Key {
+        name: "retention_bytes",
+        env: "STASO_RETENTION_BYTES",
+        shape: Shape::Integer(0, 1 << 60),
+        default: "0",
+        about: "bytes of spans that each workspace keeps on disk, the newest; 0 is without a bound",
+    },
+    Key {
+        name: "workspace_retention",
+        env: "STASO_WORKSPACE_RETENTION",
+        shape: Shape::List,
+        default: "",
+        about: "workspaces with bounds of their own, as `name=days` or `name=days/bytes`",
+    },
+    Key {
         name: "lost_after_secs",
         env: "STASO_LOST_AFTER_SECS",
         shape: Shape::Integer(1, 604_800),

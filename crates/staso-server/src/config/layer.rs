@@ -209,7 +209,7 @@ impl Reader<'_> {
         self.0.iter().map(|(key, (value, origin))| (*key, (shown(value), origin.clone()))).collect()
     }
 
-    fn bad(&self, key: &'static str, wanted: &str, found: &str) -> ConfigError {
+    pub(super) fn bad(&self, key: &'static str, wanted: &str, found: &str) -> ConfigError {
         let origin = self.0.get(key).map_or(Origin::Default, |(_, origin)| origin.clone());
         ConfigError::BadValue { key, origin, wanted: wanted.to_owned(), found: found.to_owned() }
     }

@@ -16,6 +16,7 @@ mod live;
 mod moody;
 mod operations;
 mod queries;
+mod retention;
 mod search;
 mod shutdown;
 mod signs;

@@ -11,7 +11,7 @@ use staso_store::row::{FoundSpan, Trace, TracePage, TraceRow, WorkspaceRow};
 use staso_store::search::{SearchEnd, SearchHit, SearchQuery};
 use staso_store::{
     Appended, Batch, Capabilities, Deleted, Deletion, Job, MemoryStore, OpenProcess, ProcessLife,
-    Store, StoreError, StoreStats,
+    Retained, Retention, Store, StoreError, StoreStats,
 };
 use tokio::sync::mpsc;
 
@@ -162,6 +162,10 @@ impl Store for MoodyStore {
 
     async fn job(&self, job: u64) -> Result<Option<Job>, StoreError> {
         self.inner.job(job).await
+    }
+
+    async fn retain(&self, retention: &Retention) -> Result<Retained, StoreError> {
+        self.inner.retain(retention).await
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {

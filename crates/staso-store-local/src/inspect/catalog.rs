@@ -103,6 +103,22 @@ impl Look<'_> {
         }
     }
 
+    /// Deletions whose bytes are still somewhere.
+    pub(super) fn deletions(&mut self, conn: &Connection) {
+        if !["jobs", "forgetting"].iter().all(|table| has_table(conn, table)) {
+            return;
+        }
+        let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
+        let jobs = count("SELECT count(*) FROM jobs WHERE is_gone = 0");
+        if jobs > 0 {
+            let files = count("SELECT count(*) FROM forgetting");
+            self.note(format!(
+                "{jobs} deletion(s) are hidden and not gone: {files} file(s) in segments, or the log, have \
+                 bytes of them; a running server writes these anew, but for files that are damaged"
+            ));
+        }
+    }
+
     /// The names of tables and columns: SQLite takes any for right.
     pub(super) fn schema(&mut self, conn: &Connection, path: &Path) {
         let missing = || -> Result<Vec<[String; 3]>, StoreError> {

@@ -79,12 +79,13 @@ impl Look<'_> {
                 next = parts.next()?.map(self::part).transpose()?;
             }
             named.insert(known.path.clone());
-            self.segment(catalog, &known, &own);
+            let deleted = crate::compact::deleted(conn, known.number)?;
+            self.segment(catalog, &known, &own, &deleted);
         }
         Ok(())
     }
 
-    fn segment(&mut self, catalog: &Path, known: &Known, parts: &[Part]) {
+    fn segment(&mut self, catalog: &Path, known: &Known, parts: &[Part], deleted: &HashSet<u64>) {
         let path = self.dir.join("segments").join(&known.path);
         self.found.segments += 1;
         self.found.rows += known.rows;
@@ -112,7 +113,7 @@ impl Look<'_> {
             let problem = format!("{what}; {lost} of its {} span(s) cannot be read", known.rows);
             return self.damaged(&path, problem, RESTORE_ONE);
         }
-        if let Err(problem) = compare(&path, known, parts) {
+        if let Err(problem) = compare(&path, known, parts, deleted) {
             self.damaged(catalog, format!("segment {}: {problem}", known.path), self.restore);
         }
     }
@@ -176,12 +177,21 @@ fn unreadable(path: &Path, known: &Known) -> u64 {
     lost
 }
 
-/// Whether the parts of a sound file are its rows, each once, and of the traces they are said to be.
-fn compare(path: &Path, known: &Known, parts: &[Part]) -> Result<(), String> {
+/// Whether the parts of a sound file are its rows, each once, and of the traces they are said to be. Rows that
+/// are deleted may be nobody's: retention takes the parts of a trace at once.
+fn compare(
+    path: &Path,
+    known: &Known,
+    parts: &[Part],
+    deleted: &HashSet<u64>,
+) -> Result<(), String> {
+    let are_deleted = |mut rows: std::ops::Range<u64>| rows.all(|row| deleted.contains(&row));
     let segment = Segment::open(path, known.checksums.clone()).map_err(Problem::into_text)?;
     let mut at = 0;
     for part in parts {
-        if part.first_row != at || part.rows == 0 || at + part.rows > known.rows {
+        let is_after = part.first_row >= at && are_deleted(at..part.first_row);
+        at = part.first_row;
+        if !is_after || part.rows == 0 || at + part.rows > known.rows {
             return Err(format!("row {at} is said to be of no trace, or of two"));
         }
         at += part.rows;
@@ -194,5 +204,9 @@ fn compare(path: &Path, known: &Known, parts: &[Part]) -> Result<(), String> {
             }
         }
     }
-    if at == known.rows { Ok(()) } else { Err(format!("row {at} is said to be of no trace")) }
+    if are_deleted(at..known.rows) {
+        Ok(())
+    } else {
+        Err(format!("row {at} is said to be of no trace"))
+    }
 }

@@ -18,12 +18,15 @@ use crate::apply::run;
 use crate::cache::Place;
 use crate::compact::{self, Bounds, Compacted, Failure, Input, Output};
 use crate::error::from_sqlite;
+use crate::expire::Spent;
 use crate::files::Files;
 use crate::flush;
 use crate::segment::Segments;
 
 /// How long after a failure compaction is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// So many deleted rows of a segment that is gone are forgotten at a time.
+const SWEPT_ROWS: i64 = 8_192;
 
 /// What the writer knows of compaction.
 pub(super) struct Compaction {
@@ -32,6 +35,8 @@ pub(super) struct Compaction {
     /// Whether something may be to do since it was last looked for.
     is_due: bool,
     running: Option<Running>,
+    /// The segments that the running task reads.
+    reads: HashSet<i64>,
     failed: Option<Instant>,
     /// Segments that take no part until the next opening.
     unfit: HashSet<i64>,
@@ -61,6 +66,7 @@ impl Compaction {
             forget_after,
             is_due: bytes > 0,
             running: None,
+            reads: HashSet::new(),
             failed: None,
             unfit: HashSet::new(),
             forget_since: (waits && bytes > 0).then(Instant::now),
@@ -112,7 +118,7 @@ impl Writer {
         if is_written {
             self.end_compaction();
         }
-        self.retire();
+        let _ = self.retire();
         let may_begin = may_try && self.compaction.bytes > 0;
         if self.compaction.running.is_none() && self.compaction.is_due && may_begin {
             self.begin_compaction();
@@ -141,6 +147,7 @@ impl Writer {
         };
         let first = self.next_segment;
         self.next_segment += task.numbers();
+        self.compaction.reads = task.reads();
         let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&self.compaction.stop));
         let work = move || task.run(&shared.files, shared.segments.root(), &stop, first);
         let thread = std::thread::Builder::new()
@@ -186,6 +193,49 @@ impl Writer {
                 self.compaction_failed(&error);
             }
         }
+    }
+
+    /// Segments of which no row counts any more go without being read. Those that a task reads are its affair.
+    pub(super) fn remove_spent(&mut self, ws: i64, spent: &[Spent]) -> Result<(), StoreError> {
+        let mut gone = Vec::new();
+        for segment in spent {
+            let is_read = self.compaction.running.is_some()
+                && self.compaction.reads.contains(&segment.number);
+            if !is_read && self.is_spent(segment.number)? {
+                gone.push(segment);
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let result = self.synced(|writer| writer.take_out_spent(ws, &gone));
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    fn is_spent(&self, segment: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM segments AS s WHERE s.segment = ?1
+                     AND s.rows <= (SELECT count(*) FROM deleted AS d WHERE d.segment = ?1))";
+        self.conn.query_row(sql, [segment], |row| row.get(0)).map_err(from_sqlite)
+    }
+
+    fn take_out_spent(&mut self, ws: i64, spent: &[&Spent]) -> Result<(), StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        for segment in spent {
+            for table in ["forgetting", "segments"] {
+                let sql = format!("DELETE FROM {table} WHERE segment = ?1");
+                run(&self.conn, &sql, [segment.number])?;
+            }
+            for trace_id in &segment.replaced {
+                let sql = "DELETE FROM parts WHERE ws = ?1 AND trace_id = ?2 AND segment = ?3";
+                run(&self.conn, sql, params![ws, trace_id.0, segment.number])?;
+            }
+            let sql = "INSERT OR REPLACE INTO retired (segment, path) VALUES (?1, ?2)";
+            run(&self.conn, sql, params![segment.number, segment.path])?;
+        }
+        self.publish_retiring(spent.iter().map(|it| (it.number, it.path.clone())).collect())
     }
 
     /// The transaction: new segments for old ones. What was deleted meanwhile is deleted in the new ones.
@@ -267,26 +317,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the files of eras in which nobody reads any more.
-    fn retire(&mut self) {
+    /// Removes the files of eras in which nobody reads any more. Answers whether there is more of it to do
+    /// at once: it takes a moment at most.
+    fn retire(&mut self) -> bool {
         // A reader of an earlier era may name the files of a later one, too.
-        while let Some(retired) = self.compaction.retired.front()
+        while let Some(retired) = self.compaction.retired.front_mut()
             && Arc::strong_count(&retired.era) == 1
         {
-            let Some(Retired { files, .. }) = self.compaction.retired.pop_front() else { return };
-            for (segment, path) in files {
-                self.shared.segments.let_go(segment);
-                if !remove(&self.files, &self.shared.segments, &path) {
-                    continue;
+            let Some((segment, path)) = retired.files.pop() else {
+                self.compaction.retired.pop_front();
+                continue;
+            };
+            self.shared.segments.let_go(segment);
+            if !remove(&self.files, &self.shared.segments, &path) {
+                continue;
+            }
+            match sweep(&self.conn, segment, SWEPT_ROWS) {
+                Ok(true) => {}
+                Ok(false) => {
+                    retired.files.push((segment, path));
+                    return true;
                 }
-                // Where this fails, the next opening finds nothing to remove.
-                if let Err(error) =
-                    run(&self.conn, "DELETE FROM retired WHERE segment = ?1", [segment])
-                {
-                    tracing::warn!(%error, "a retired segment stays on the list");
-                }
+                // The next opening finds nothing to remove but this.
+                Err(error) => tracing::warn!(%error, "a retired segment stays on the list"),
             }
         }
+        false
     }
 
     fn settle_or_report(&mut self) {
@@ -358,7 +414,7 @@ impl Writer {
                 self.begin_compaction();
             }
         }
-        self.retire();
+        while self.retire() {}
         let settled = self.settle().map(|is_done| {
             if is_done {
                 self.compaction.forget_since = None;
@@ -382,8 +438,19 @@ impl Writer {
                 compacted.outputs.into_iter().map(|output| output.segment).collect();
             flush::remove(&self.files, self.shared.segments.root(), &written);
         }
-        self.retire();
+        let _ = self.retire();
     }
+}
+
+/// Forgets a segment whose file is gone, as far as so many deleted rows; `false` where there are more.
+fn sweep(conn: &rusqlite::Connection, segment: i64, rows: i64) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM deleted WHERE segment = ?1 AND row IN
+                 (SELECT row FROM deleted WHERE segment = ?1 ORDER BY row LIMIT ?2)";
+    let swept = run(conn, sql, params![segment, rows])?;
+    if i64::try_from(swept).is_ok_and(|swept| swept == rows) {
+        return Ok(false);
+    }
+    run(conn, "DELETE FROM retired WHERE segment = ?1", [segment]).map(|_| true)
 }
 
 /// Removes a segment and what was built beside it; `false` where it stays.
@@ -417,8 +484,10 @@ pub(super) fn remove_retired(
             .prepare_cached("SELECT 1 FROM segments WHERE path = ?1")
             .and_then(|mut statement| statement.exists([&path]))
             .map_err(from_sqlite)?;
-        if is_named || remove(files, segments, &path) {
+        if is_named {
             run(conn, "DELETE FROM retired WHERE segment = ?1", [segment])?;
+        } else if remove(files, segments, &path) {
+            sweep(conn, segment, i64::MAX)?;
         }
     }
     Ok(())

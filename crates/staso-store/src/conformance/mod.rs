@@ -20,6 +20,7 @@ mod numbers;
 mod property;
 mod property_search;
 mod property_sums;
+mod retentions;
 mod search;
 mod states;
 mod tenancy;
@@ -38,6 +39,7 @@ pub use lists::*;
 pub use numbers::*;
 pub use property::engine_equals_memory;
 pub use property_search::search_equals_memory;
+pub use retentions::*;
 pub use search::*;
 pub use states::*;
 pub use tenancy::*;
@@ -126,6 +128,11 @@ macro_rules! conformance_suite {
             what_a_deleted_user_did_before_does_not_come_back
             deletion_stays_in_its_workspace
             deleting_what_is_not_there_does_nothing
+            old_traces_go_and_others_stay
+            a_trace_goes_as_a_whole_or_not_at_all
+            what_comes_late_of_a_trace_that_went_is_kept
+            retention_stays_in_its_workspace
+            above_its_size_a_workspace_loses_what_is_oldest
             trees_are_in_reading_order
             dropped_spans_count_nowhere
             cycles_and_missing_parents_stand_as_roots

@@ -22,6 +22,7 @@ use crate::query::{
     Comparison, FacetField, FacetQuery, Filter, NumberField, RunState, Sort, TextField, TextMatch,
     TraceQuery,
 };
+use crate::retention::{Retained, Retention};
 use crate::rollup::ALIVE_FOR_NS;
 use crate::traits::Store;
 
@@ -34,6 +35,7 @@ enum Write {
     Append(Box<Batch>),
     Delete(&'static str, AnnotationId),
     Forget(Deletion),
+    Retain(Retention),
     Reopen,
 }
 
@@ -83,6 +85,11 @@ async fn compare<F: StoreFactory>(
                 let found = engine.delete(&deletion).await.unwrap();
                 prop_assert_eq!(found.job == 0, wanted.job == 0);
                 prop_assert_eq!(Deleted { job: 0, ..found }, Deleted { job: 0, ..wanted });
+            }
+            Write::Retain(retention) => {
+                let wanted = memory.retain(&retention).await.unwrap();
+                let found = engine.retain(&retention).await.unwrap();
+                prop_assert_eq!(Retained { bytes: 0, ..found }, wanted);
             }
             Write::Reopen => engine = reopen(&factory, engine).await,
         }
@@ -164,6 +171,7 @@ fn write() -> impl Strategy<Value = Write> {
         12 => batch().prop_map(|batch| Write::Append(Box::new(batch))),
         2 => (workspace, 0..4_u8).prop_map(|(ws, id)| Write::Delete(ws, AnnotationId([id; 16]))),
         3 => deletion().prop_map(Write::Forget),
+        2 => retention().prop_map(Write::Retain),
         1 => Just(Write::Reopen),
     ]
 }
@@ -180,6 +188,15 @@ fn deletion() -> impl Strategy<Value = Deletion> {
         workspace: workspace.to_owned(),
         target,
         at_ns,
+    })
+}
+
+/// By age at any time; by size only where it is certain what an engine makes of it.
+fn retention() -> impl Strategy<Value = Retention> {
+    let before_ns = prop::option::weighted(0.9, prop_oneof![6 => 0..7_i64, 1 => time()]);
+    let max_bytes = prop::option::weighted(0.2, select(vec![0, u64::MAX]));
+    (select(&WORKSPACES[..]), before_ns, max_bytes).prop_map(|(workspace, before_ns, max_bytes)| {
+        Retention { workspace: workspace.to_owned(), before_ns, max_bytes }
     })
 }
 
