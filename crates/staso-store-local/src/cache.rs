@@ -57,6 +57,11 @@ impl CachedTrace {
         self.slots.len()
     }
 
+    /// When the last of its spans was received.
+    pub(crate) fn last_received_ns(&self) -> Option<i64> {
+        self.slots.iter().map(|slot| slot.version.received_ns).max()
+    }
+
     /// The place and version of a span.
     pub(crate) fn find(&self, span_id: &SpanId) -> Option<(Place, Version)> {
         let slot = &self.slots[*self.places.get(span_id)?];

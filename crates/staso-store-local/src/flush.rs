@@ -197,18 +197,21 @@ fn beside(name: &str) -> Option<String> {
 }
 
 /// Removes what no catalog knows: drafts, what was built beside a segment that is gone, and segments whose flush did not come to its end, unless
-/// these are to be taken in.
+/// these are to be taken in. Where segments are gone that the catalog names, those that it does not name may
+/// have their spans, and stay; answers the greatest number of these.
 pub(crate) fn remove_orphans(
     conn: &Connection,
     files: &Files,
     root: &Path,
     keeps_segments: bool,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let io = |e: std::io::Error| from_io("look through the segments", &e);
     let known = || -> rusqlite::Result<HashSet<String>> {
         conn.prepare("SELECT path FROM segments")?.query_map([], |row| row.get(0))?.collect()
     };
     let known = known().map_err(crate::error::from_sqlite)?;
+    let lacks_some = known.iter().any(|path| !root.join(path).exists());
+    let mut last_kept = 0;
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(&directory).map_err(io)? {
@@ -220,7 +223,13 @@ pub(crate) fn remove_orphans(
             }
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.found(entry.metadata().map_err(io)?.len());
-            let is_ours = name.ends_with(".parquet") && !keeps_segments || name.ends_with(".tmp");
+            let is_segment = name.ends_with(".parquet");
+            if is_segment && lacks_some && !keeps_segments && !known.contains(&name) {
+                tracing::error!(file = name, REMEDY, "{UNKNOWN}");
+                let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+                last_kept = last_kept.max(number.unwrap_or_default());
+            }
+            let is_ours = is_segment && !keeps_segments && !lacks_some || name.ends_with(".tmp");
             let is_beside = beside(&name)
                 .is_some_and(|segment| !known.contains(&segment) && !root.join(segment).exists());
             if is_beside || is_ours && !known.contains(&name) {
@@ -228,5 +237,11 @@ pub(crate) fn remove_orphans(
             }
         }
     }
-    Ok(())
+    Ok(last_kept)
 }
+
+/// A catalog of before a compaction names what that removed, and not what it made of it.
+const UNKNOWN: &str =
+    "the catalog does not name this segment, but others that are gone: it may be an older one";
+const REMEDY: &str =
+    "stop the server, move catalog.db away and start it again: the catalog is made anew";

@@ -125,20 +125,27 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Tombstones that stood in an older file. What stands of their traces, in segments that were taken in
-    /// again, goes.
+    /// Tombstones that stood in an older file. Where the catalog is made anew, what stands of their traces in segments
+    /// that were taken in again goes, unless some of it came after the tombstone's time; where it is not, the
+    /// catalog knows already what was deleted.
     pub(crate) fn take_tombstones(
         &mut self,
         record: TombstonesRecord,
         number: u64,
+        is_rebuilt: bool,
     ) -> Result<(), StoreError> {
         for TombstoneEntry { workspace, kind, key, at } in record.tombstones {
             let ws = self.workspace(&workspace)?;
             self.bury(ws, i64::from(kind), &key.0, at)?;
             if i64::from(kind) == TRACE
+                && is_rebuilt
                 && let Some(id) = key.id()
             {
-                self.forget_trace((ws, TraceId(id)), &workspace, number)?;
+                let trace = (ws, TraceId(id));
+                let last_ns = self.cached(&trace, &workspace)?.last_received_ns();
+                if last_ns.is_some_and(|last_ns| stands(at, last_ns)) {
+                    self.forget_trace(trace, &workspace, number)?;
+                }
             }
         }
         Ok(())

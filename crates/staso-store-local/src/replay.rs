@@ -89,7 +89,7 @@ impl<'a> Replay<'a> {
                 }
                 Effect::LetGo(forgotten) => transaction.let_go(*forgotten)?,
                 Effect::Tombstones(record, number) => {
-                    transaction.take_tombstones(record, number)?;
+                    transaction.take_tombstones(record, number, self.is_rebuilt)?;
                 }
                 Effect::Delete(DeletedRecord { workspace, id }) => {
                     let id = id.id().unwrap_or_default();

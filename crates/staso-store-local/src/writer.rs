@@ -156,7 +156,7 @@ impl Writer {
         let segments = Arc::new(Segments::new(dir.make_segments()?));
         let log_begins = begins_at(&dir.wal())?;
         let is_behind = adopt::is_behind(&conn, log_begins)?;
-        flush::remove_orphans(&conn, &files, segments.root(), is_behind)?;
+        let last_unknown = flush::remove_orphans(&conn, &files, segments.root(), is_behind)?;
         remove_retired(&conn, &files, &segments)?;
         if is_behind {
             adopt::adopt(&conn, &files, &segments, log_begins.is_some())?;
@@ -171,6 +171,7 @@ impl Writer {
             "SELECT coalesce(max(segment), 0) + 1
              FROM (SELECT segment FROM segments UNION ALL SELECT segment FROM retired)",
         )?;
+        let next_segment = next_segment.max(last_unknown + 1);
         let kept = Kept {
             cache: Cache::new(options.cache_bytes),
             encoder: Encoder::new()?,

@@ -10,10 +10,11 @@ use staso_model::{
     Annotation, AnnotationId, AnnotationSource, AnnotationValue, Event, Payload, Span, Stage,
     TraceId,
 };
+use staso_store::deletion::TOMBSTONE_NS;
 use staso_store::{Batch, Deletion, Store, Target};
 use staso_store_local::{LocalStore, Options, inspect};
 
-use super::{batch, span};
+use super::{batch, held, span};
 
 const CANARY: &str = "canary-5f0c17";
 const AT_NS: i64 = 1_000_000;
@@ -324,4 +325,29 @@ async fn readers_and_writers_do_not_notice() {
     done.send(u64::MAX).unwrap();
     reading.await.unwrap();
     assert_eq!(store.stats().await.unwrap().spans, 64);
+}
+
+/// Spans that come when a deletion's time is over stay, though its tombstone is written from one log file to
+/// the next.
+#[tokio::test]
+async fn what_comes_after_a_tombstones_time_stays_when_it_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { hot_bytes: 1, ..Options::default() };
+    let store = LocalStore::open(dir.path(), &options).unwrap();
+    store.append(batch(vec![held(1, 1)])).await.unwrap();
+    let target = Target::Trace(span(1, 1).trace_id);
+    let deletion = Deletion { workspace: "default".to_owned(), target, at_ns: 2 - TOMBSTONE_NS };
+    store.delete(&deletion).await.unwrap();
+    store.append(Batch { received_ns: 2, ..batch(vec![later(held(1, 1))]) }).await.unwrap();
+    assert_eq!(store.stats().await.unwrap().spans, 1);
+    store.close().await.unwrap();
+    let store = LocalStore::open(dir.path(), &options).unwrap();
+    assert_eq!(store.stats().await.unwrap().spans, 1);
+    store.close().await.unwrap();
+}
+
+fn later(mut span: Span) -> Span {
+    span.version.received_ns = 2;
+    span.version.sequence = 100;
+    span
 }

@@ -229,3 +229,36 @@ async fn damage_in_a_segment_costs_no_more_without_the_catalog() {
     }
     assert!(aside < 20, "{aside}");
 }
+
+/// A catalog that is put back after a compaction names files that are gone. What that made of them is kept, and
+/// found again once the catalog is made anew.
+#[tokio::test]
+async fn what_an_older_catalog_does_not_name_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let store = open();
+    for n in 1..=8 {
+        store.append(batch(vec![span(n, n), span(n, 100 + n)])).await.unwrap();
+        store.flush().await.unwrap();
+    }
+    store.close().await.unwrap();
+    let (catalog, older) = (dir.path().join("catalog.db"), dir.path().join("older"));
+    fs::copy(&catalog, &older).unwrap();
+    let store = open();
+    store.append(batch(vec![span(9, 9)])).await.unwrap();
+    store.compact().await.unwrap();
+    store.close().await.unwrap();
+    fs::rename(&older, &catalog).unwrap();
+    let store = open();
+    store.append(batch(vec![span(10, 10)])).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    fs::remove_file(&catalog).unwrap();
+    let store = open();
+    assert_eq!(store.stats().await.unwrap().spans, 18);
+    for n in 1..=10 {
+        let trace = store.trace("default", &span(n, n).trace_id, false, 0).await.unwrap();
+        assert!(trace.is_some(), "trace {n}");
+    }
+    store.close().await.unwrap();
+}
