@@ -46,6 +46,8 @@ def ingest(serving: Serving, parts: list[pathlib.Path], expected: int) -> dict[s
                 alone.send(bodies, sum(sizes), bare)
             spans, payload = spans + sum(sizes), payload + sum(map(len, bodies))
     cpu, written = serving.cpu_secs() - cpu, serving.written_bytes() - written
+    # The server has closed a connection that was silent for so long.
+    serving.connection.close()
     if (stored := int(serving.get("/api/health")["store"]["spans"])) != spans:
         raise SystemExit(f"sent {spans} spans, {stored} are stored: the run does not count")
     bytes_per_span = payload / spans
