@@ -22,6 +22,7 @@ use crate::other_records::{AnnotationRecord, RowRecord, StoredRow};
 use crate::read::Reader;
 use crate::segment::Segments;
 use crate::terms;
+use crate::told::Told;
 use crate::wal::record::BatchRecord;
 
 /// What the writer keeps from one transaction to the next.
@@ -273,7 +274,7 @@ impl<'a> Transaction<'a> {
     /// Reads as the transaction under way sees things.
     pub(crate) fn reader<'r>(&'r self, ws: i64, workspace: &'r str) -> Reader<'r> {
         let (hot, segments) = (&self.kept.hot, &*self.kept.segments);
-        Reader { conn: self.conn, hot, segments, workspace, ws, now_ns: 0 }
+        Reader { conn: self.conn, hot, segments, workspace, ws, now_ns: 0, told: Told::default() }
     }
 
     /// The trace's narrow spans, read back where they are not at hand.

@@ -41,6 +41,7 @@ mod spans;
 mod tables;
 mod terms;
 mod tokens;
+mod told;
 mod victims;
 mod wal;
 mod writer;

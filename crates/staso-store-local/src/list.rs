@@ -5,6 +5,7 @@
 //! answer otherwise than the memory store does. A text that must be there leads: the traces that have
 //! it stand in the order of lists ([`crate::terms`]).
 
+mod led;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use std::collections::BTreeMap;
 use rusqlite::{Row, params_from_iter};
 use staso_model::{Span, TraceId};
 use staso_store::StoreError;
-use staso_store::matching::{self, Matcher, SpanSource};
+use staso_store::matching::{self, Matcher, SpanSource, SpanTest};
 use staso_store::memory::most_frequent;
 use staso_store::query::{FacetField, FacetQuery, FacetValue, Filter, Sort, TraceQuery};
 use staso_store::row::{TracePage, TraceRow};
 use staso_store::search::Phrase;
 
 use crate::error::from_sqlite;
+use crate::list::led::Led;
 use crate::list::walk::{Phase, phases};
 use crate::numbers::Stop;
 use crate::read::Reader;
@@ -116,6 +118,9 @@ fn each_match(
     found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
+    if let Some(led) = Led::by(reader, query, &matcher, phase)? {
+        return led.each_match(&matcher, stop, found);
+    }
     let walk = phase.walk(reader, query)?;
     let mut statement = reader.conn.prepare_cached(&walk.sql).map_err(from_sqlite)?;
     for params in walk.runs() {
@@ -164,6 +169,13 @@ impl SpanSource for LazySpans<'_> {
             None => self.reader.spans(self.trace_id, false)?,
         };
         Ok(self.read.insert(spans).iter().any(|span| !span.dropped && test(span)))
+    }
+
+    fn any_such(&mut self, test: &SpanTest<'_>) -> Result<bool, StoreError> {
+        match self.reader.passes(self.trace_id, test)? {
+            Some(passes) => Ok(passes),
+            None => self.any_span(&mut |span| test.holds(span)),
+        }
     }
 
     fn any_text(&mut self, phrase: &Phrase) -> Result<bool, StoreError> {

@@ -15,6 +15,7 @@ use crate::hot::Hot;
 use crate::other_records::StoredRow;
 use crate::pool::Snapshot;
 use crate::segment::Segments;
+use crate::told::Told;
 
 /// One workspace in one snapshot.
 pub(crate) struct Reader<'a> {
@@ -24,6 +25,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) workspace: &'a str,
     pub(crate) ws: i64,
     pub(crate) now_ns: i64,
+    /// What the indexes said in this snapshot.
+    pub(crate) told: Told,
 }
 
 impl<'a> Reader<'a> {
@@ -37,7 +40,7 @@ impl<'a> Reader<'a> {
         let sql = "SELECT ws FROM workspaces WHERE slug = ?1";
         let find = || conn.prepare_cached(sql)?.query_row([workspace], |row| row.get(0)).optional();
         let ws: Option<i64> = find().map_err(from_sqlite)?;
-        Ok(ws.map(|ws| Self { conn, hot, segments, workspace, ws, now_ns }))
+        Ok(ws.map(|ws| Self { conn, hot, segments, workspace, ws, now_ns, told: Told::default() }))
     }
 
     pub(crate) fn annotations(&self, trace_id: TraceId) -> Result<Vec<Annotation>, StoreError> {

@@ -248,7 +248,7 @@ impl Reader<'_> {
         read().map_err(from_sqlite)
     }
 
-    fn deleted(&self, part: &Part) -> Result<HashSet<u64>, StoreError> {
+    pub(crate) fn deleted(&self, part: &Part) -> Result<HashSet<u64>, StoreError> {
         let sql = "SELECT row FROM deleted WHERE segment = ?1 AND row >= ?2 AND row < ?3";
         let (first, end) = (part.first_row, part.first_row + part.rows);
         let read = || -> rusqlite::Result<HashSet<u64>> {

@@ -13,6 +13,7 @@ pub mod deletion;
 mod error;
 pub mod matching;
 pub mod memory;
+pub mod metadata;
 pub mod metrics;
 mod process;
 pub mod query;

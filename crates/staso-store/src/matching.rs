@@ -2,12 +2,12 @@
 //!
 //! An engine may narrow the candidates by its own means, as long as this has the last word.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use staso_model::{Span, Value, get_path};
+use staso_model::{Span, get_path};
 
 use crate::error::StoreError;
+use crate::metadata::value_text;
 use crate::query::{Comparison, Cursor, FacetField, Filter, NumberField, Sort, TextField};
 use crate::query::{TextMatch, TraceQuery};
 use crate::row::TraceRow;
@@ -37,12 +37,53 @@ pub trait SpanSource {
     /// Whatever keeps the engine from reading them.
     fn any_span(&mut self, test: &mut dyn FnMut(&Span) -> bool) -> Result<bool, StoreError>;
 
+    /// Whether any span that was not dropped passes a test that an engine may know the answer to.
+    ///
+    /// # Errors
+    /// Those of [`any_span`](Self::any_span).
+    fn any_such(&mut self, test: &SpanTest<'_>) -> Result<bool, StoreError> {
+        self.any_span(&mut |span| test.holds(span))
+    }
+
     /// Whether any span that was not dropped has the phrase in its texts.
     ///
     /// # Errors
     /// Those of [`any_span`](Self::any_span).
     fn any_text(&mut self, phrase: &Phrase) -> Result<bool, StoreError> {
         self.any_span(&mut |span| phrase.stands_in(span))
+    }
+}
+
+/// What a filter asks of single spans; its texts are folded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SpanTest<'a> {
+    /// The name has this in it.
+    Name(&'a str),
+    /// The value of the metadata at this path, dots between its keys.
+    Metadata(&'a str, &'a TextMatch),
+}
+
+impl<'a> SpanTest<'a> {
+    /// The test of a term of a filter that is folded; `None` for any other term.
+    #[must_use]
+    pub fn of(filter: &'a Filter) -> Option<Self> {
+        match filter {
+            Filter::SpanName(part) => Some(Self::Name(part)),
+            Filter::Metadata(path, text) => Some(Self::Metadata(path, text)),
+            _ => None,
+        }
+    }
+
+    /// Whether a span passes.
+    #[must_use]
+    pub fn holds(&self, span: &Span) -> bool {
+        match self {
+            Self::Name(part) => contains(&span.name, part),
+            Self::Metadata(path, text) => {
+                let value = get_path(&span.attributes, path).and_then(value_text);
+                value.is_some_and(|value| text.matches_folded(&value))
+            }
+        }
     }
 }
 
@@ -63,6 +104,12 @@ impl Matcher {
         let (filter, mut phrases) = (folded(filter), HashMap::new());
         collect_phrases(&filter, &mut phrases);
         Ok(Self { filter, phrases })
+    }
+
+    /// The filter with its texts folded, as [`SpanTest`]s have them.
+    #[must_use]
+    pub fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// Whether a trace passes.
@@ -170,15 +217,12 @@ impl Matcher {
             Filter::Number(field, comparison, wanted) => {
                 number(row, *field).is_some_and(|value| comparison.holds(value, *wanted))
             }
-            Filter::SpanName(part) => spans.any_span(&mut |span| contains(&span.name, part))?,
+            Filter::SpanName(part) => spans.any_such(&SpanTest::Name(part))?,
             Filter::Anywhere(part) => match self.phrases.get(part) {
                 Some(phrase) => spans.any_text(phrase)?,
                 None => spans.any_text(&Phrase::new(part))?,
             },
-            Filter::Metadata(path, text) => spans.any_span(&mut |span| {
-                let value = get_path(&span.attributes, path).and_then(value_text);
-                value.is_some_and(|value| text.matches_folded(&value))
-            })?,
+            Filter::Metadata(path, text) => spans.any_such(&SpanTest::Metadata(path, text))?,
         })
     }
 }
@@ -193,19 +237,6 @@ fn collect_phrases(filter: &Filter, phrases: &mut HashMap<String, Phrase>) {
             phrases.insert(part.clone(), Phrase::new(part));
         }
         _ => {}
-    }
-}
-
-/// The text a metadata filter compares: text as it is, numbers, booleans and null by their JSON
-/// text (NaN and infinities have none and are null there). Lists, maps and bytes have no text.
-fn value_text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Bool(b) => Some(Cow::Borrowed(if *b { "true" } else { "false" })),
-        Value::Int(n) => Some(Cow::Owned(n.to_string())),
-        Value::Double(x) => Some(Cow::Owned(serde_json::Value::from(*x).to_string())),
-        Value::Null => Some(Cow::Borrowed("null")),
-        Value::Bytes(_) | Value::Array(_) | Value::Map(_) => None,
     }
 }
 
@@ -305,10 +336,16 @@ impl TextMatch {
     }
 
     fn matches_folded(&self, text: &str) -> bool {
+        self.agrees(&fold(text))
+    }
+
+    /// Whether a text passes where both are folded.
+    #[must_use]
+    pub fn agrees(&self, folded: &str) -> bool {
         match self {
-            Self::Equals(wanted) => fold(text) == wanted.as_str(),
-            Self::Contains(part) => contains(text, part),
-            Self::Pattern(pattern) => matches_pattern(&fold(text), pattern),
+            Self::Equals(wanted) => folded == wanted,
+            Self::Contains(part) => folded.contains(part.as_str()),
+            Self::Pattern(pattern) => matches_pattern(folded, pattern),
         }
     }
 }

@@ -98,7 +98,46 @@ impl Walk {
     }
 }
 
+/// A statement that finds a trace by its id, if it is one of a phase.
+pub(super) struct Lookup {
+    pub(super) sql: String,
+    params: Vec<Sql>,
+}
+
+impl Lookup {
+    pub(super) fn params(&self, trace_id: TraceId) -> impl Iterator<Item = Sql> {
+        let id = Sql::Blob(trace_id.0.to_vec());
+        std::iter::once(id).chain(self.params.iter().cloned())
+    }
+}
+
 impl Phase {
+    /// The statement for traces that are found elsewhere.
+    pub(super) fn lookup(&self, reader: &Reader<'_>, query: &TraceQuery) -> Lookup {
+        let mut all = scope(reader.ws, query);
+        narrow(&query.filter, &mut all);
+        let mut params: Vec<Sql> = Vec::new();
+        let mut conditions = vec!["r.trace_id = ?".to_owned()];
+        for Term { field, folded, .. } in &all.terms {
+            conditions.push(follows());
+            params.extend([Sql::Integer(*field), Sql::Text(folded.clone())]);
+        }
+        conditions.extend(all.sql.into_iter().chain(self.conditions.sql.iter().cloned()));
+        params.extend(all.params.into_iter().chain(self.conditions.params.iter().cloned()));
+        let conditions = conditions.join(" AND ").replace(LEADER, "r");
+        let sql = format!(
+            "SELECT r.trace_id, r.record FROM traces AS r INDEXED BY trace_identity
+             WHERE {conditions}"
+        );
+        Lookup { sql, params }
+    }
+
+    /// Whether the texts of rows lead: some text must be there, or the trace is named.
+    pub(super) fn has_leader(&self, reader: &Reader<'_>, query: &TraceQuery) -> bool {
+        let mut scope = scope(reader.ws, query);
+        narrow(&query.filter, &mut scope) || !scope.terms.is_empty()
+    }
+
     /// The statement of the walk. What leads is named in it, for SQLite knows nothing of how often a value
     /// occurs.
     pub(super) fn walk(&self, reader: &Reader<'_>, query: &TraceQuery) -> Result<Walk, StoreError> {
@@ -143,7 +182,7 @@ impl Phase {
 }
 
 /// When what a query finds may have begun. A cursor in the order of starts is a bound as well.
-fn bounds(query: &TraceQuery) -> (Option<i64>, Option<i64>) {
+pub(super) fn bounds(query: &TraceQuery) -> (Option<i64>, Option<i64>) {
     let cursor = query.after.filter(|_| query.sort == Sort::Start).and_then(|after| after.value);
     (query.from_ns, query.to_ns.into_iter().chain(cursor).min())
 }

@@ -20,6 +20,7 @@ use crate::hot::Hot;
 use crate::migrate::meta;
 use crate::read::Reader;
 use crate::segment::Segments;
+use crate::told::Told;
 
 /// The versions that segments have, with their places.
 pub(crate) type Stored = HashMap<(TraceRef, SpanId), (Version, i64, u64)>;
@@ -113,7 +114,15 @@ impl<'a> Rescue<'a> {
         let mut known = Stored::new();
         for (trace, slug) in &self.touched {
             let (hot, segments) = (&self.kept.hot, &**self.segments);
-            let reader = Reader { conn, hot, segments, workspace: slug, ws: trace.0, now_ns: 0 };
+            let reader = Reader {
+                conn,
+                hot,
+                segments,
+                workspace: slug,
+                ws: trace.0,
+                now_ns: 0,
+                told: Told::default(),
+            };
             reader.summaries(trace.1, &mut |place, span_id, version, _| {
                 if let Place::Segment { segment, row } = place {
                     known.insert((*trace, span_id), (version, segment, row));

@@ -47,7 +47,8 @@ pub(crate) fn damaged_blocks(path: &Path, sums: &[u8]) -> io::Result<(u64, Vec<u
     Ok((length, damaged))
 }
 
-/// An open file with its checksums.
+/// An open file with its checksums. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Checked {
     file: Arc<File>,
     length: u64,
@@ -106,13 +107,7 @@ impl ChunkReader for Checked {
     type T = CheckedRead;
 
     fn get_read(&self, start: u64) -> Result<CheckedRead, ParquetError> {
-        let checked = Self {
-            file: Arc::clone(&self.file),
-            length: self.length,
-            sums: Arc::clone(&self.sums),
-            refused: Arc::clone(&self.refused),
-        };
-        Ok(CheckedRead { checked, at: start })
+        Ok(CheckedRead { checked: self.clone(), at: start })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

@@ -6,6 +6,8 @@
 
 mod checked;
 pub(crate) mod columns;
+pub(crate) mod index;
+mod indexes;
 mod pick;
 mod place;
 mod read;
@@ -21,9 +23,11 @@ use rusqlite::Connection;
 use staso_store::StoreError;
 
 use crate::error::from_sqlite;
+use crate::segment::indexes::Indexes;
 
 pub(crate) use checked::{BLOCK, checksums, damaged_blocks};
 pub(crate) use columns::Effort;
+pub(crate) use index::Index;
 pub(crate) use place::{day_of, directory_of, workspace_of};
 pub(crate) use read::{Problem, Segment};
 pub(crate) use write::{encode, sort, write_cells};
@@ -35,6 +39,7 @@ const OPEN: usize = 128;
 pub(crate) struct Segments {
     root: PathBuf,
     open: Mutex<Opened>,
+    indexes: Indexes,
 }
 
 #[derive(Default)]
@@ -46,7 +51,7 @@ struct Opened {
 
 impl Segments {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, open: Mutex::default() }
+        Self { root, open: Mutex::default(), indexes: Indexes::default() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -87,8 +92,26 @@ impl Segments {
         Ok(segment)
     }
 
+    /// The index of a segment; `None` where it has none that this program understands.
+    pub(crate) fn index(
+        &self,
+        conn: &Connection,
+        number: i64,
+        path: &str,
+    ) -> Result<Option<Arc<Index>>, StoreError> {
+        self.indexes.get(number, || {
+            let segment = self.get(conn, number, path)?;
+            let before = segment.refusals();
+            segment.read_index().map_err(|problem| match segment.refusals() == before {
+                true => StoreError::Damaged { place: format!("segments/{path}"), problem },
+                false => StoreError::Engine(format!("segments/{path} cannot be read: {problem}")),
+            })
+        })
+    }
+
     /// Closes a segment that is no more.
     pub(crate) fn let_go(&self, number: i64) {
+        self.indexes.let_go(number);
         self.lock().segments.remove(&number);
     }
 

@@ -18,6 +18,7 @@ use super::columns::{COLUMNS, Cell};
 /// An open segment. Its footer stays in memory.
 pub(crate) struct Segment {
     pub(super) reader: SerializedFileReader<Checked>,
+    pub(super) file: Checked,
     refused: Arc<AtomicU64>,
 }
 
@@ -45,14 +46,15 @@ impl Segment {
             std::io::ErrorKind::NotFound => Problem::Damaged(e.to_string()),
             _ => Problem::Refused(e.to_string()),
         })?;
-        let refused = file.refused();
+        let (refused, reading) = (file.refused(), file.clone());
         let options = ReadOptionsBuilder::new().with_page_index().build();
-        let reader = SerializedFileReader::new_with_options(file, options).map_err(|e| {
-            match refused.load(Ordering::Relaxed) {
+        let reader =
+            SerializedFileReader::new_with_options(reading, options).map_err(|e| match refused
+                .load(Ordering::Relaxed)
+            {
                 0 => Problem::Damaged(e.to_string()),
                 _ => Problem::Refused(e.to_string()),
-            }
-        })?;
+            })?;
         let names = reader.metadata().file_metadata().schema_descr().columns();
         let is_ours = names.len() == COLUMNS.len()
             && names.iter().zip(COLUMNS).all(|(column, (name, _))| column.name() == name)
@@ -60,7 +62,7 @@ impl Segment {
         if !is_ours {
             return Err(Problem::Damaged("its columns are not ours".to_owned()));
         }
-        Ok(Self { reader, refused })
+        Ok(Self { reader, file, refused })
     }
 
     /// How many reads the system has refused so far, other threads' included.

@@ -12,7 +12,7 @@ use staso_model::{Span, TraceId};
 use staso_store::StoreError;
 
 use super::columns::{self, COLUMNS, Cell, Effort, PAGE_BYTES};
-use super::row;
+use super::{index, row};
 
 /// Sorts spans as a segment has them: by conversation, trace, time. All spans of a trace count to the
 /// same conversation, the greatest that one of them names, so that they stand together.
@@ -41,10 +41,12 @@ pub(crate) fn encode(spans: &[Arc<Span>], effort: Effort) -> Result<Vec<u8>, Sto
             column.push(cell);
         }
     }
-    write(&table, effort).map_err(|e| StoreError::Engine(format!("cannot write a segment: {e}")))
+    let index = index::encode(spans).map_err(|e| index::failed(&e));
+    let written = index.and_then(|index| write(&table, &index, effort));
+    written.map_err(|e| StoreError::Engine(format!("cannot write a segment: {e}")))
 }
 
-fn write(table: &[Vec<Cell>], effort: Effort) -> Result<Vec<u8>, ParquetError> {
+fn write(table: &[Vec<Cell>], index: &[u8], effort: Effort) -> Result<Vec<u8>, ParquetError> {
     let properties: Arc<WriterProperties> = Arc::new(columns::properties(effort)?);
     let mut writer = SerializedFileWriter::new(Vec::new(), columns::schema()?, properties)?;
     let mut group = writer.next_row_group()?;
@@ -54,6 +56,8 @@ fn write(table: &[Vec<Cell>], effort: Effort) -> Result<Vec<u8>, ParquetError> {
         column.close()?;
     }
     group.close()?;
+    writer.append_key_value_metadata(index::place(writer.bytes_written(), index.len()));
+    writer.write_all(index)?;
     writer.into_inner()
 }
 

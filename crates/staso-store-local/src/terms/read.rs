@@ -39,7 +39,7 @@ pub(crate) fn days(
 }
 
 /// Where fewer traces than this have a term, it is rare.
-const FEW: i64 = 1_000;
+pub(crate) const FEW: i64 = 1_000;
 
 /// How many traces have a term on some days, counted no further than [`FEW`].
 fn count(reader: &Reader<'_>, term: &Term, days: &[i64]) -> Result<i64, StoreError> {

@@ -127,7 +127,7 @@ pub enum TextField {
 
 /// How text is compared; always without regard to letter case, as
 /// [`fold_letter`](crate::search::fold_letter) says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Hash, Debug, Clone, PartialEq, Eq)]
 pub enum TextMatch {
     /// The whole text.
     Equals(String),
