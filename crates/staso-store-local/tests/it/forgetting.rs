@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fst::Streamer as _;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use staso_model::{
     Annotation, AnnotationId, AnnotationSource, AnnotationValue, Event, Payload, Span, Stage,
     TraceId,
@@ -26,12 +28,29 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     below.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// The terms of a segment's index, one after another; of another file nothing.
+fn terms(path: &Path) -> Vec<u8> {
+    if path.extension().is_none_or(|extension| extension != "parquet") {
+        return Vec::new();
+    }
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let known = reader.metadata().file_metadata().key_value_metadata().unwrap();
+    let place = known.iter().find(|pair| pair.key == "staso.index").unwrap();
+    let (from, length) = place.value.as_deref().unwrap().split_once(' ').unwrap();
+    let [from, length]: [usize; 2] = [from, length].map(|number| number.parse().unwrap());
+    let index = &fs::read(path).unwrap()[from..from + length];
+    let number = |at: usize| u32::from_le_bytes(index[at..at + 4].try_into().unwrap()) as usize;
+    let terms = fst::Map::new(&index[16 + 28 * number(8) + number(12)..]).unwrap();
+    terms.stream().into_byte_keys().concat()
+}
+
 /// The files in which the canary is.
 fn found_in(dir: &Path) -> Vec<PathBuf> {
     let is_there = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap();
         let finder = memchr::memmem::Finder::new(CANARY);
         finder.find(&bytes).is_some()
+            || finder.find(&terms(path)).is_some()
             || memchr::memmem::find_iter(&bytes, &ZSTD).any(|at| {
                 let mut plain = Vec::new();
                 let mut decoder = zstd::stream::read::Decoder::new(&bytes[at..]).unwrap();
@@ -134,6 +153,8 @@ async fn what_is_deleted_leaves_no_byte_behind() {
     let store = LocalStore::open(dir.path(), &options()).unwrap();
     fill(&store).await;
     assert!(found_in(dir.path()).len() >= 3, "it is in the log, segments and the catalog");
+    let indexed = |path: &PathBuf| memchr::memmem::find(&terms(path), CANARY.as_bytes()).is_some();
+    assert!(files(dir.path()).iter().any(indexed), "it is in the index of a segment");
     let mut jobs = vec![store.delete(&deletion(Target::Trace(span(3, 1).trace_id))).await.unwrap()];
     let session = Target::Session(format!("{CANARY} 5"));
     jobs.push(store.delete(&deletion(session)).await.unwrap());

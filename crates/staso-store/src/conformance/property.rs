@@ -362,6 +362,24 @@ fn texts() -> impl Strategy<Value = Filter> {
     prop::collection::vec(term(), 1..3).prop_map(Filter::All)
 }
 
+/// What a name or metadata must say, perhaps with a text or a time beside: what an engine may find by other means than
+/// by reading spans.
+fn of_spans() -> impl Strategy<Value = Filter> {
+    let part = || select(vec!["ALPHA", "a", "", "σ", "nothing"]).prop_map(str::to_owned);
+    let term = move || {
+        prop_oneof![
+            1 => part().prop_map(Filter::SpanName),
+            3 => (select(vec!["k", "k.n"]), text_match())
+                .prop_map(|(path, text)| Filter::Metadata(path.to_owned(), text)),
+        ]
+    };
+    let beside = prop::option::weighted(0.3, texts());
+    (prop::collection::vec(term(), 1..3), beside).prop_map(|(mut all, beside)| {
+        all.extend(beside);
+        Filter::All(all)
+    })
+}
+
 pub(super) fn filter() -> impl Strategy<Value = Filter> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
     use NumberField::{CostNanoUsd, DurationNs, Errors, Spans, Tokens};
@@ -398,7 +416,7 @@ prop_compose! {
         environment in prop::option::weighted(0.2, word()),
         from_ns in prop::option::weighted(0.2, 0..4_i64),
         to_ns in prop::option::weighted(0.2, 0..6_i64),
-        filter in prop_oneof![2 => Just(Filter::everything()), 2 => texts(), 8 => filter()],
+        filter in prop_oneof![2 => Just(Filter::everything()), 2 => texts(), 3 => of_spans(), 8 => filter()],
         sort in select(vec![Sort::Start, Sort::Duration, Sort::Cost, Sort::Tokens, Sort::Spans]),
         limit in 1..4_usize,
         now_ns in time(),
