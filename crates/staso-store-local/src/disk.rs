@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use staso_store::StoreError;
 use zstd::bulk::Compressor;
 
+use crate::decompressor;
+
 /// The format of every record this program writes.
 const FORMAT: u8 = 1;
 const PLAIN: u8 = 0;
@@ -84,9 +86,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static st
             if length > MAX_BODY {
                 return Err("the length is impossible");
             }
-            let plain =
-                zstd::bulk::decompress(body, length).map_err(|_| "it does not decompress")?;
-            read(&plain)
+            let plain = decompressor::with(|it| it.decompress(body, length));
+            read(&plain.map_err(|_| "it does not decompress")?)
         }
         _ => Err("the record has an unknown codec"),
     }

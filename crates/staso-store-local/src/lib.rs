@@ -14,6 +14,7 @@ mod backup;
 mod cache;
 mod compact;
 mod decode;
+mod decompressor;
 mod dir;
 mod disk;
 mod error;

@@ -8,6 +8,7 @@ mod checked;
 pub(crate) mod columns;
 pub(crate) mod index;
 mod indexes;
+mod pages;
 mod pick;
 mod place;
 mod read;

@@ -22,7 +22,7 @@ impl Segment {
         let skip = usize::try_from(range.start).unwrap_or(usize::MAX);
         let pick = |name: &str| -> Result<Vec<Cell>, ParquetError> {
             let column = position(name);
-            read(self.reader.get_row_group(0)?.get_column_reader(column)?, skip, count)
+            read(self.column_reader(column)?, skip, count)
         };
         let mut columns = [const { Vec::new() }; N];
         for (column, name) in columns.iter_mut().zip(names) {

@@ -14,11 +14,13 @@ use staso_store::StoreError;
 
 use super::checked::Checked;
 use super::columns::{COLUMNS, Cell};
+use super::pages::{self, Chunk};
 
 /// An open segment. Its footer stays in memory.
 pub(crate) struct Segment {
     pub(super) reader: SerializedFileReader<Checked>,
     pub(super) file: Checked,
+    pub(super) chunks: Vec<Chunk>,
     refused: Arc<AtomicU64>,
 }
 
@@ -62,7 +64,8 @@ impl Segment {
         if !is_ours {
             return Err(Problem::Damaged("its columns are not ours".to_owned()));
         }
-        Ok(Self { reader, file, refused })
+        let chunks = pages::chunks(&reader).map_err(|e| Problem::Damaged(e.to_string()))?;
+        Ok(Self { reader, file, chunks, refused })
     }
 
     /// How many reads the system has refused so far, other threads' included.
@@ -104,9 +107,8 @@ impl Segment {
         let count = usize::try_from(range.end - range.start).unwrap_or_default();
         let skip = usize::try_from(range.start).unwrap_or(usize::MAX);
         let mut rows: Vec<Vec<Cell>> = (0..count).map(|_| Vec::with_capacity(columns)).collect();
-        let group = self.reader.get_row_group(0)?;
         for column in 0..columns {
-            let cells = read(group.get_column_reader(column)?, skip, count)?;
+            let cells = read(self.column_reader(column)?, skip, count)?;
             for (row, cell) in rows.iter_mut().zip(cells) {
                 row.push(cell);
             }

@@ -4,14 +4,19 @@
 //! `expected.json` beside it the spans and annotations. `docs/internals/on-disk-format.md` says how
 //! one is added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use staso_model::{Annotation, Span, TraceId};
+use staso_store::matching::{Matcher, SpanTest};
+use staso_store::metadata::each_metadata;
+use staso_store::query::{Filter, TextMatch, TraceQuery};
 use staso_store::{Appended, Batch, ReceiptKey, Store};
 use staso_store_local::{LocalStore, Options};
+
+use super::failures::everything;
 
 /// What stands in a golden directory.
 #[derive(Clone, Deserialize)]
@@ -102,10 +107,41 @@ impl Expected {
             let said = self.annotations.iter().filter(|a| a.trace_id == *trace_id);
             assert_eq!(found.annotations, said.cloned().collect::<Vec<_>>());
         }
+        self.assert_found(store).await;
         let stats = store.stats().await.unwrap();
         let sequence = self.spans.iter().map(|span| span.version.sequence).max().unwrap();
         let counts = (stats.spans, stats.traces, stats.last_sequence);
         assert_eq!(counts, (self.spans.len() as u64, traces.len() as u64, sequence));
+    }
+}
+
+impl Expected {
+    /// Lists by the name and the metadata of each span, whether the directory has an index of them or not.
+    async fn assert_found(&self, store: &LocalStore) {
+        let mut asked = Vec::new();
+        for span in &self.spans {
+            asked.push((&span.workspace, Filter::SpanName(span.name.clone())));
+            each_metadata(&span.attributes, 100, &mut |path, text| {
+                let wanted = TextMatch::Equals(text.to_owned());
+                asked.push((&span.workspace, Filter::Metadata(path.to_owned(), wanted)));
+                true
+            });
+        }
+        assert!(asked.iter().any(|(_, filter)| matches!(filter, Filter::Metadata(..))));
+        for (workspace, filter) in asked {
+            let matcher = Matcher::new(&filter).unwrap();
+            let test = SpanTest::of(matcher.filter()).unwrap();
+            let passing = self
+                .spans
+                .iter()
+                .filter(|span| span.workspace == *workspace && !span.dropped && test.holds(span));
+            let wanted: BTreeSet<TraceId> = passing.map(|span| span.trace_id).collect();
+            let workspace = workspace.clone();
+            let query = TraceQuery { workspace, filter, limit: 1_000, ..everything() };
+            let rows = store.traces(&query).await.unwrap().rows;
+            let found: BTreeSet<TraceId> = rows.iter().map(|row| row.trace_id).collect();
+            assert_eq!(found, wanted, "{:?}", query.filter);
+        }
     }
 }
 
