@@ -73,16 +73,18 @@ class Serving:
         self._process.wait(120)
         self.connection.close()
 
-    def get(self, path: str) -> Any:
-        """The JSON answer of one GET over the one connection; of one that comes in lines, a list."""
+    def read(self, path: str) -> bytes:
+        """The answer of one GET over the one connection, as it came."""
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
         text = answer.read()
         if answer.status != 200:
             raise SystemExit(f"{path} answered {answer.status}: {text[:300]!r}")
-        if answer.headers["Content-Type"] == "application/x-ndjson":
-            return [json.loads(line) for line in text.splitlines()]
-        return json.loads(text)
+        return text
+
+    def get(self, path: str) -> Any:
+        """The JSON answer of one GET."""
+        return json.loads(self.read(path))
 
     def client(self) -> Client:
         """A further connection."""
