@@ -261,20 +261,21 @@ impl Found {
 }
 
 impl Transaction<'_> {
-    /// Lets a trace go, if all of it still may. Answers how many spans that were.
+    /// Lets a trace go, if all of it still may. Answers how many spans that were; `None` where it stands in files that
+    /// were not looked through: a compaction may have moved it since.
     pub(crate) fn expire(
         &mut self,
         ws: i64,
         trace_id: TraceId,
         plan: &Plan,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let trace = (ws, trace_id);
         if self.kept.hot.trace(&trace).is_some() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         let parts = self.reader(ws, "").parts(trace_id)?;
         if !parts.iter().all(|part| plan.segments.contains(&part.segment)) {
-            return Ok(0);
+            return Ok(None);
         }
         let mut spans = 0;
         for part in &parts {
@@ -284,7 +285,7 @@ impl Transaction<'_> {
             }
         }
         if spans == 0 {
-            return Ok(0);
+            return Ok(Some(0));
         }
         // None of it is open, so that nobody is said to hold it open.
         let rows = self.take_out_of_list(&trace)?;
@@ -295,6 +296,6 @@ impl Transaction<'_> {
         }
         *self.new_spans.entry(ws).or_default() -= spans.cast_signed();
         *self.new_traces.entry(ws).or_default() -= i64::try_from(rows).unwrap_or_default();
-        Ok(spans)
+        Ok(Some(spans))
     }
 }

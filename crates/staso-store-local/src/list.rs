@@ -5,7 +5,9 @@
 //! answer otherwise than the memory store does. A text that must be there leads: the traces that have
 //! it stand in the order of lists ([`crate::terms`]).
 
+mod candidates;
 mod led;
+mod texts;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -118,7 +120,7 @@ fn each_match(
     found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let matcher = Matcher::new(&query.filter)?;
-    if let Some(led) = Led::by(reader, query, &matcher, phase)? {
+    if let Some(led) = Led::by(reader, query, &matcher, phase, stop)? {
         return led.each_match(&matcher, stop, found);
     }
     let walk = phase.walk(reader, query)?;

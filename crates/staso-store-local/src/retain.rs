@@ -9,12 +9,15 @@ use crate::read::Reader;
 use crate::writer::Command;
 use crate::{LocalStore, expire};
 
+/// How often it is looked again because a compaction was faster. What is left then waits for the next pass.
+const LOOKS: usize = 8;
+
 impl LocalStore {
     /// Looks what may go, and has it go step by step; above the bound on size until that is kept, or until
     /// what is left may not go.
     pub(crate) async fn expire(&self, retention: &Retention) -> Result<Retained, StoreError> {
         let mut retained = Retained::default();
-        let mut floor_ns = None;
+        let (mut floor_ns, mut looks_left) = (None, LOOKS);
         if retention.max_bytes.is_some_and(|max| max < self.shared.hot().bytes() as u64) {
             self.flush().await?;
         }
@@ -22,18 +25,23 @@ impl LocalStore {
             let Some(plan) = self.plan(retention, floor_ns).await? else { return Ok(retained) };
             let through_ns = plan.age.through_ns;
             let plan = Arc::new(plan);
-            let mut from = 0;
+            let (mut from, mut has_moved) = (0, false);
             while from < plan.traces.len() {
                 let (workspace, plan) = (retention.workspace.clone(), Arc::clone(&plan));
                 let step =
                     self.ask(|answer| Command::Expire { workspace, plan, from, answer }).await??;
                 from += step.done.max(1);
+                has_moved |= step.has_moved;
                 retained.traces += step.traces;
                 retained.spans += step.spans;
             }
             // Where no trace went, files of which nothing counts any more are compaction's affair.
             if !plan.traces.is_empty() {
                 retained.bytes += plan.spent.iter().map(|segment| segment.bytes).sum::<u64>();
+            }
+            if has_moved && looks_left > 0 {
+                looks_left -= 1;
+                continue;
             }
             if through_ns.is_none() {
                 return Ok(retained);

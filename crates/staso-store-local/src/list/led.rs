@@ -1,13 +1,10 @@
-//! Candidates that the indexes of segments name: traces of which some span has a name or metadata.
+//! Lists that are led by what names traces: the indexes of segments, or texts that have a part.
 //!
-//! Each comes with the latest time at which it may have begun, the latest first: a trace begins no later than any
-//! of its spans. So a list in the order of starts reads segments from the newest and stops when its page is full.
+//! A match waits until no candidate that is left can have begun as late as it.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::BinaryHeap;
 
-use rusqlite::{OptionalExtension, params, params_from_iter};
+use rusqlite::{OptionalExtension, params_from_iter};
 use staso_model::TraceId;
 use staso_store::StoreError;
 use staso_store::matching::{Matcher, SpanTest, sort_value};
@@ -15,235 +12,12 @@ use staso_store::query::{Filter, Sort, TextMatch, TraceQuery};
 use staso_store::row::TraceRow;
 
 use super::LazySpans;
+use super::candidates::Candidates;
+use super::texts::Texts;
 use super::walk::{Lookup, Phase, bounds};
-use crate::decode::report;
 use crate::error::from_sqlite;
 use crate::numbers::Stop;
 use crate::read::Reader;
-use crate::segment::Index;
-use crate::segment::columns::Cell;
-use crate::segment::index::Numbers;
-use crate::terms::FEW;
-
-/// A segment of the workspace, the latest first.
-struct Part {
-    number: i64,
-    path: String,
-    rows: u64,
-    max_start_ns: i64,
-}
-
-/// What a segment names.
-enum Named {
-    /// Places in its index, of the latest start first.
-    Numbers(Arc<Index>, Vec<u32>),
-    /// It has no index: every trace of it.
-    All(Vec<TraceId>),
-}
-
-impl Named {
-    fn len(&self) -> usize {
-        match self {
-            Self::Numbers(_, numbers) => numbers.len(),
-            Self::All(traces) => traces.len(),
-        }
-    }
-}
-
-/// What comes next, by the latest start that it may have.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Next {
-    Trace(TraceId),
-    /// A segment that was not looked into yet.
-    Part(Reverse<usize>),
-    /// The rest of what a segment names.
-    Rest(Reverse<usize>, usize),
-}
-
-/// The candidates of one question.
-struct Candidates<'a> {
-    reader: &'a Reader<'a>,
-    test: SpanTest<'a>,
-    hot: HashMap<TraceId, i64>,
-    parts: Vec<Part>,
-    named: HashMap<usize, Named>,
-}
-
-impl<'a> Candidates<'a> {
-    fn new(
-        reader: &'a Reader<'a>,
-        test: SpanTest<'a>,
-        from_ns: Option<i64>,
-    ) -> Result<Self, StoreError> {
-        let mut hot = HashMap::<TraceId, i64>::new();
-        let mine = reader.hot.spans().filter(|(ws, span)| *ws == reader.ws && !span.dropped);
-        for (_, span) in mine.filter(|(_, span)| test.holds(span)) {
-            let start_ns = hot.entry(span.trace_id).or_insert(i64::MAX);
-            *start_ns = span.start_ns.min(*start_ns);
-        }
-        let parts = parts(reader, from_ns)?;
-        Ok(Self { reader, test, hot, parts, named: HashMap::new() })
-    }
-
-    /// Whether so few are named that they may be looked up and sorted.
-    fn are_few(&mut self) -> Result<bool, StoreError> {
-        let few = usize::try_from(FEW).unwrap_or_default();
-        let mut count = self.hot.len();
-        for at in 0..self.parts.len() {
-            if count >= few {
-                break;
-            }
-            count += self.named(at)?.len();
-        }
-        Ok(count < few)
-    }
-
-    fn named(&mut self, at: usize) -> Result<&Named, StoreError> {
-        if !self.named.contains_key(&at) {
-            let named = self.ask(&self.parts[at])?;
-            self.named.insert(at, named);
-        }
-        Ok(&self.named[&at])
-    }
-
-    fn ask(&self, part: &Part) -> Result<Named, StoreError> {
-        let (segments, conn) = (self.reader.segments, self.reader.conn);
-        match segments.index(conn, part.number, &part.path) {
-            Ok(Some(index)) => {
-                let Numbers { mut passing, untold } = index.find(&self.test);
-                if !untold.is_empty() {
-                    passing.extend(untold);
-                    passing.sort_unstable();
-                    passing.dedup();
-                }
-                Ok(Named::Numbers(index, passing))
-            }
-            Ok(None) => self.all(part),
-            Err(error @ StoreError::Damaged { .. }) => {
-                report(&error);
-                self.all(part)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Every trace of a segment: as its own column says, else the catalog, which takes longer.
-    fn all(&self, part: &Part) -> Result<Named, StoreError> {
-        let segment = match self.reader.segments.get(self.reader.conn, part.number, &part.path) {
-            Ok(segment) => Some(segment),
-            Err(StoreError::Damaged { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let column = segment.and_then(|segment| segment.picked(&(0..part.rows), ["trace_id"]).ok());
-        let Some([column]) = column else { return self.all_known(part) };
-        let id = |cell: &Cell| match cell {
-            Cell::Bytes(bytes) => bytes.data().try_into().ok().map(TraceId),
-            _ => None,
-        };
-        let mut traces: Vec<TraceId> = column.iter().filter_map(id).collect();
-        traces.dedup();
-        Ok(Named::All(traces))
-    }
-
-    fn all_known(&self, part: &Part) -> Result<Named, StoreError> {
-        let sql = "SELECT trace_id FROM parts WHERE ws = ?1 AND segment = ?2";
-        let read = || -> rusqlite::Result<Vec<TraceId>> {
-            let mut statement = self.reader.conn.prepare_cached(sql)?;
-            let params = params![self.reader.ws, part.number];
-            statement.query_map(params, |row| Ok(TraceId(row.get(0)?)))?.collect()
-        };
-        Ok(Named::All(read().map_err(from_sqlite)?))
-    }
-
-    /// Calls `found` with each candidate once, and the latest start that it and all that follow may have; until
-    /// it answers `false`.
-    fn each(
-        mut self,
-        found: &mut dyn FnMut(i64, TraceId) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut seen = HashSet::new();
-        let hot = self.hot.iter().map(|(trace_id, start_ns)| (*start_ns, Next::Trace(*trace_id)));
-        let mut heap: BinaryHeap<(i64, Next)> = hot.collect();
-        for (at, part) in self.parts.iter().enumerate() {
-            heap.push((part.max_start_ns, Next::Part(Reverse(at))));
-        }
-        while let Some((bound_ns, next)) = heap.pop() {
-            let (at, begin) = match next {
-                Next::Trace(trace_id) => {
-                    if seen.insert(trace_id) && !found(bound_ns, trace_id)? {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                Next::Part(Reverse(at)) => {
-                    self.open(at, &mut heap)?;
-                    (at, 0)
-                }
-                Next::Rest(Reverse(at), begin) => (at, begin),
-            };
-            let Some(Named::Numbers(index, numbers)) = self.named.get(&at) else { continue };
-            let trace = |at: usize| numbers.get(at).and_then(|number| index.trace(*number));
-            if begin > 0
-                && let Some(trace) = trace(begin - 1)
-                && seen.insert(trace.trace_id)
-                && !found(bound_ns, trace.trace_id)?
-            {
-                return Ok(());
-            }
-            if let Some(trace) = trace(begin) {
-                heap.push((trace.start_ns, Next::Rest(Reverse(at), begin + 1)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks a segment. Where rows were replaced since, their traces may begin later than the index says.
-    fn open(&mut self, at: usize, heap: &mut BinaryHeap<(i64, Next)>) -> Result<(), StoreError> {
-        let max_start_ns = self.parts[at].max_start_ns;
-        let deleted = deleted(self.reader, self.parts[at].number)?;
-        let loose: Vec<TraceId> = match self.named(at)? {
-            Named::All(traces) => traces.clone(),
-            Named::Numbers(_, _) if deleted.is_empty() => Vec::new(),
-            Named::Numbers(index, numbers) => {
-                let changed = index.at_rows(&deleted);
-                let traces = numbers.iter().filter(|number| changed.contains(number));
-                traces.filter_map(|number| Some(index.trace(*number)?.trace_id)).collect()
-            }
-        };
-        heap.extend(loose.into_iter().map(|trace_id| (max_start_ns, Next::Trace(trace_id))));
-        Ok(())
-    }
-}
-
-/// The segments that may have spans of traces which begin at this time or later.
-fn parts(reader: &Reader<'_>, from_ns: Option<i64>) -> Result<Vec<Part>, StoreError> {
-    let sql = "SELECT segment, path, rows, max_start_ns FROM segments
-               WHERE ws = ?1 AND max_start_ns >= ?2 ORDER BY max_start_ns DESC";
-    let read = || -> rusqlite::Result<Vec<Part>> {
-        let mut statement = reader.conn.prepare_cached(sql)?;
-        let params = params![reader.ws, from_ns.unwrap_or(i64::MIN)];
-        let rows = statement.query_map(params, |row| {
-            Ok(Part {
-                number: row.get(0)?,
-                path: row.get(1)?,
-                rows: row.get::<_, i64>(2)?.cast_unsigned(),
-                max_start_ns: row.get(3)?,
-            })
-        })?;
-        rows.collect()
-    };
-    read().map_err(from_sqlite)
-}
-
-fn deleted(reader: &Reader<'_>, segment: i64) -> Result<Vec<u64>, StoreError> {
-    let sql = "SELECT row FROM deleted WHERE segment = ?1 ORDER BY row";
-    let read = || -> rusqlite::Result<Vec<u64>> {
-        let mut statement = reader.conn.prepare_cached(sql)?;
-        let rows = statement.query_map([segment], |row| row.get::<_, i64>(0))?;
-        rows.map(|row| row.map(i64::cast_unsigned)).collect()
-    };
-    read().map_err(from_sqlite)
-}
 
 /// The tests that every match of a filter passes; those that one term answers first.
 fn required<'f>(filter: &'f Filter, tests: &mut Vec<SpanTest<'f>>) {
@@ -254,9 +28,31 @@ fn required<'f>(filter: &'f Filter, tests: &mut Vec<SpanTest<'f>>) {
     tests.sort_by_key(|test| !matches!(test, SpanTest::Metadata(_, TextMatch::Equals(_))));
 }
 
-/// A list that the indexes lead.
+/// Where the candidates of a list come from, if not from the order that it wants.
+enum Source<'a> {
+    Spans(Candidates<'a>),
+    Texts(Texts<'a>),
+}
+
+impl Source<'_> {
+    /// Calls `found` with each candidate once, and the latest start that it and all that follow may have; until
+    /// it answers `false`.
+    fn each(
+        self,
+        stop: &Stop,
+        found: &mut dyn FnMut(i64, TraceId) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Spans(candidates) => candidates.each(found),
+            Self::Texts(texts) => texts.each(stop, found),
+        }
+    }
+}
+
+/// A list that is led by what names traces.
 pub(super) struct Led<'a> {
-    candidates: Candidates<'a>,
+    reader: &'a Reader<'a>,
+    source: Source<'a>,
     lookup: Lookup,
     query: &'a TraceQuery,
 }
@@ -268,25 +64,11 @@ impl<'a> Led<'a> {
         query: &'a TraceQuery,
         matcher: &'a Matcher,
         phase: &Phase,
+        stop: &Stop,
     ) -> Result<Option<Self>, StoreError> {
-        let mut tests = Vec::new();
-        required(matcher.filter(), &mut tests);
-        let (from_ns, _) = bounds(query);
-        let mut common = None;
-        for test in tests {
-            let mut candidates = Candidates::new(reader, test, from_ns)?;
-            if candidates.are_few()? {
-                return Ok(Some(Self { candidates, lookup: phase.lookup(reader, query), query }));
-            }
-            common = common.or(Some(candidates));
-        }
-        let leads = query.sort == Sort::Start && !phase.has_leader(reader, query);
-        let candidates = common.filter(|_| leads);
-        Ok(candidates.map(|candidates| Self {
-            candidates,
-            lookup: phase.lookup(reader, query),
-            query,
-        }))
+        let source = source(reader, query, matcher.filter(), phase, stop)?;
+        let led = |source| Self { reader, source, lookup: phase.lookup(reader, query), query };
+        Ok(source.map(led))
     }
 
     /// Calls `found` with every match in the order of the list, until it answers `false`.
@@ -296,13 +78,12 @@ impl<'a> Led<'a> {
         stop: &Stop,
         found: &mut dyn FnMut(TraceRow) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let Self { candidates, lookup, query } = self;
-        let reader = candidates.reader;
+        let Self { reader, source, lookup, query } = self;
         let is_by_start = query.sort == Sort::Start;
         let (from_ns, _) = bounds(query);
         let mut ready = BinaryHeap::<Ready>::new();
         let mut goes_on = true;
-        candidates.each(&mut |bound_ns, trace_id| {
+        source.each(stop, &mut |bound_ns, trace_id| {
             stop.check()?;
             while goes_on && is_by_start && ready.peek().is_some_and(|r| r.value > Some(bound_ns)) {
                 goes_on = ready.pop().map_or(Ok(true), |ready| found(ready.row))?;
@@ -323,6 +104,38 @@ impl<'a> Led<'a> {
         }
         Ok(())
     }
+}
+
+/// What leads: whatever names few traces; where nothing does, what names many leads in the order of starts, if no whole
+/// text of a row does.
+fn source<'a>(
+    reader: &'a Reader<'a>,
+    query: &TraceQuery,
+    filter: &'a Filter,
+    phase: &Phase,
+    stop: &Stop,
+) -> Result<Option<Source<'a>>, StoreError> {
+    let mut tests = Vec::new();
+    required(filter, &mut tests);
+    let (from_ns, _) = bounds(query);
+    let mut common = None;
+    for test in tests {
+        let mut candidates = Candidates::new(reader, test, from_ns)?;
+        if candidates.are_few()? {
+            return Ok(Some(Source::Spans(candidates)));
+        }
+        common = common.or(Some(candidates));
+    }
+    if phase.has_leader(reader, query) {
+        return Ok(None);
+    }
+    let is_by_start = query.sort == Sort::Start;
+    if let Some(candidates) = common.filter(|_| is_by_start) {
+        return Ok(Some(Source::Spans(candidates)));
+    }
+    let Some(texts) = Texts::of(reader, query, filter)? else { return Ok(None) };
+    let leads = is_by_start || texts.are_few(stop)?;
+    Ok(leads.then_some(Source::Texts(texts)))
 }
 
 /// The row of a trace, if it is one of the phase.

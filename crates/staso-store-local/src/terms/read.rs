@@ -1,6 +1,6 @@
 //! Questions that the terms answer by themselves.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use staso_model::TraceId;
 use staso_store::StoreError;
 use staso_store::query::TextField;
@@ -86,6 +86,53 @@ pub(crate) fn rarest(
 /// Whether so few traces have a term that they may be looked up and sorted.
 pub(crate) fn is_rare(reader: &Reader<'_>, term: &Term, days: &[i64]) -> Result<bool, StoreError> {
     Ok(count(reader, term, days)? < FEW)
+}
+
+/// The values of a field on a day, folded, that `admits` takes, or that may be the beginning of others. Each is found by a
+/// look-up of its own: nothing of the traces that have one is read.
+pub(crate) fn values(
+    reader: &Reader<'_>,
+    field: TextField,
+    day: i64,
+    admits: &mut dyn FnMut(&str) -> Result<bool, StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT folded FROM trace_terms WHERE ws = ?1 AND day = ?2 AND field = ?3
+               AND folded > ?4 ORDER BY folded LIMIT 1";
+    let mut first = reader
+        .conn
+        .prepare_cached(&sql.replace("folded > ?4", "folded >= ?4"))
+        .map_err(from_sqlite)?;
+    let mut next = reader.conn.prepare_cached(sql).map_err(from_sqlite)?;
+    let after = |statement: &mut rusqlite::Statement<'_>, before: &str| {
+        let params = params![reader.ws, day, number(field), before];
+        statement.query_row(params, |row| row.get::<_, String>(0)).optional().map_err(from_sqlite)
+    };
+    let mut values = Vec::new();
+    let mut found = after(&mut first, "")?;
+    while let Some(value) = found {
+        found = after(&mut next, &value)?;
+        if may_be_cut(&value) || admits(&value)? {
+            values.push(value);
+        }
+    }
+    Ok(values)
+}
+
+/// The traces that have a value on a day.
+pub(crate) fn having(
+    reader: &Reader<'_>,
+    field: TextField,
+    day: i64,
+    folded: &str,
+) -> Result<Vec<(i64, TraceId)>, StoreError> {
+    let sql = "SELECT start_ns, trace_id FROM trace_terms
+               WHERE ws = ?1 AND day = ?2 AND field = ?3 AND folded = ?4";
+    let read = || -> rusqlite::Result<Vec<(i64, TraceId)>> {
+        let mut statement = reader.conn.prepare_cached(sql)?;
+        let params = params![reader.ws, day, number(field), folded];
+        statement.query_map(params, |row| Ok((row.get(0)?, TraceId(row.get(1)?))))?.collect()
+    };
+    read().map_err(from_sqlite)
 }
 
 /// A value that a trace has.

@@ -19,6 +19,8 @@ pub(crate) struct Expired {
     pub(crate) done: usize,
     pub(crate) traces: u64,
     pub(crate) spans: u64,
+    /// Whether some stand in other files by now, and are to be looked for again.
+    pub(crate) has_moved: bool,
 }
 
 impl Writer {
@@ -58,6 +60,8 @@ impl Writer {
         if let Some(ws) = transaction.known_workspace(workspace)? {
             for trace_id in plan.traces.iter().skip(from) {
                 let spans = transaction.expire(ws, *trace_id, plan)?;
+                expired.has_moved |= spans.is_none();
+                let spans = spans.unwrap_or_default();
                 expired.done += 1;
                 expired.traces += u64::from(spans > 0);
                 expired.spans += spans;
