@@ -32,7 +32,7 @@ pub(crate) async fn retain(app: Arc<App>) {
         tokio::select! {
             () = app.stop.cancelled() => return,
             looked = look(&app) => if let Err(error) = looked {
-                tracing::warn!(%error, "what is too old could not be let go; it is tried again");
+                tracing::warn!(%error, "which workspaces there are could not be read; it is tried again");
             }
         }
     }
@@ -47,8 +47,14 @@ async fn look(app: &App) -> Result<(), StoreError> {
         let before_ns = keeping.days.map(|days| first_kept_ns(app.clock.now_ns(), days));
         let retention =
             Retention { workspace: workspace.slug, before_ns, max_bytes: keeping.bytes };
-        let retained = app.store.retain(&retention).await?;
-        note(app, &retention.workspace, retained);
+        match app.store.retain(&retention).await {
+            Ok(retained) => note(app, &retention.workspace, retained),
+            // The others are not to wait for one that cannot.
+            Err(error) => {
+                let workspace = &retention.workspace;
+                tracing::warn!(%error, workspace, "what is too old could not be let go; it is tried again");
+            }
+        }
     }
     Ok(())
 }
