@@ -100,6 +100,17 @@ pub(crate) const HEAD: usize = 35;
 
 /// Long values are compressed in runs of about this size.
 pub(crate) const PAGE_BYTES: usize = 256 << 10;
+/// Of these values only what is new beside the beginning of the one before is kept (DELTA_BYTE_ARRAY), and counts towards
+/// the size of a run: an agent that resends its history at every turn costs what it adds, not its history.
+pub(super) const REPEATING: &str = "input";
+/// The first value of a run stands there whole: so a run is to be larger than the largest, but no larger than this,
+/// since all of it is decompressed for any one of its values.
+const MAX_RUN_BYTES: usize = 4 << 20;
+
+/// How large the runs of values are, the largest of which has so many bytes.
+fn run_bytes(largest: usize) -> usize {
+    largest.saturating_mul(2).clamp(PAGE_BYTES, MAX_RUN_BYTES)
+}
 /// Other columns have pages of so many rows, so that reading one trace decodes little.
 const PAGE_ROWS: usize = 2048;
 
@@ -145,8 +156,8 @@ pub(crate) fn schema_of(columns: &[(&str, Sort)]) -> Result<TypePtr, ParquetErro
     parse_message_type(&message).map(Arc::new)
 }
 
-/// How the columns are written.
-pub(super) fn properties(effort: Effort) -> Result<WriterProperties, ParquetError> {
+/// How the columns are written; `largest` is the length of the largest [`REPEATING`] value.
+pub(super) fn properties(effort: Effort, largest: usize) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by("staso".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(effort.level())?))
@@ -165,5 +176,9 @@ pub(super) fn properties(effort: Effort) -> Result<WriterProperties, ParquetErro
                 .set_column_data_page_size_limit(path, PAGE_BYTES),
         };
     }
+    let repeating = ColumnPath::from(REPEATING);
+    let builder = builder
+        .set_column_encoding(repeating.clone(), Encoding::DELTA_BYTE_ARRAY)
+        .set_column_data_page_size_limit(repeating, run_bytes(largest));
     Ok(builder.build())
 }

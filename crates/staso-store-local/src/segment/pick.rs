@@ -8,8 +8,8 @@ use parquet::file::reader::FileReader;
 use super::columns::{COLUMNS, Cell};
 use super::read::{Segment, read};
 
-/// So many pages of long texts are read together: about two megabytes of them.
-const CHUNK_PAGES: usize = 8;
+/// So many pages of long texts are read together: a few megabytes of text, more where long prompts repeat.
+const CHUNK_PAGES: usize = 2;
 
 impl Segment {
     /// These columns of a range of rows, column by column; the error says what is wrong.

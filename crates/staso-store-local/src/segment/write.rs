@@ -11,11 +11,12 @@ use parquet::file::writer::SerializedFileWriter;
 use staso_model::{Span, TraceId};
 use staso_store::StoreError;
 
-use super::columns::{self, COLUMNS, Cell, Effort, PAGE_BYTES};
+use super::columns::{self, COLUMNS, Cell, Effort, PAGE_BYTES, REPEATING};
 use super::{index, row};
 
-/// Sorts spans as a segment has them: by conversation, trace, time. All spans of a trace count to the
-/// same conversation, the greatest that one of them names, so that they stand together.
+/// Sorts spans as a segment has them: by conversation, trace, name, time. All spans of a trace count to the
+/// same conversation, the greatest that one of them names, so that they stand together. Spans of one name follow
+/// each other, so that a prompt stands right behind the one that it continues, whatever was called in between.
 pub(crate) fn sort(spans: &mut [Arc<Span>]) {
     let mut conversations = HashMap::<TraceId, Option<String>>::new();
     for span in &*spans {
@@ -25,9 +26,11 @@ pub(crate) fn sort(spans: &mut [Arc<Span>]) {
         }
     }
     spans.sort_by(|a, b| {
-        let key = |span: &Arc<Span>| (span.trace_id, span.start_ns, span.span_id);
         let conversation = |span: &Arc<Span>| conversations.get(&span.trace_id);
-        conversation(a).cmp(&conversation(b)).then_with(|| key(a).cmp(&key(b)))
+        let moment = |span: &Arc<Span>| (span.start_ns, span.span_id);
+        (conversation(a), a.trace_id, &a.name)
+            .cmp(&(conversation(b), b.trace_id, &b.name))
+            .then_with(|| moment(a).cmp(&moment(b)))
     });
 }
 
@@ -47,7 +50,11 @@ pub(crate) fn encode(spans: &[Arc<Span>], effort: Effort) -> Result<Vec<u8>, Sto
 }
 
 fn write(table: &[Vec<Cell>], index: &[u8], effort: Effort) -> Result<Vec<u8>, ParquetError> {
-    let properties: Arc<WriterProperties> = Arc::new(columns::properties(effort)?);
+    let repeating = COLUMNS.iter().position(|(name, _)| *name == REPEATING);
+    let repeating = repeating.and_then(|at| table.get(at)).into_iter().flatten();
+    let largest = repeating.map(|cell| if let Cell::Bytes(it) = cell { it.len() } else { 0 }).max();
+    let properties = columns::properties(effort, largest.unwrap_or_default())?;
+    let properties: Arc<WriterProperties> = Arc::new(properties);
     let mut writer = SerializedFileWriter::new(Vec::new(), columns::schema()?, properties)?;
     let mut group = writer.next_row_group()?;
     let mut cells = table.iter();

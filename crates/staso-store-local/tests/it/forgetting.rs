@@ -6,7 +6,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fst::Streamer as _;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use staso_model::{
     Annotation, AnnotationId, AnnotationSource, AnnotationValue, Event, Payload, Span, Stage,

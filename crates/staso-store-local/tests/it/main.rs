@@ -5,6 +5,7 @@
 mod backup;
 mod crash;
 mod directory;
+mod economy;
 mod failures;
 mod faults;
 mod forgetting;
