@@ -252,7 +252,7 @@ impl SpanBuilder {
         if !is_recording {
             return Span { entry: None };
         }
-        let held = self.agent.map(|name| Box::new(Held::planned(agent_template(&name), None)));
+        let held = self.agent.map(|name| Held::planned(agent_template(&name), None));
         let node = Node::span(Value::Text(self.name), self.kind, held);
         let span = Span { entry: Some(Value::Entry(Arc::new(node))) };
         if let (Some(entry), Some(node)) = (&span.entry, span.node()) {
