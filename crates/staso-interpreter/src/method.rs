@@ -2,7 +2,7 @@
 //!
 //! A `with` block looks up `__enter__` and `__exit__`, and for a class in C each look-up makes an object that binds
 //! the method, tracked by the collector and freed after one call: together they cost more than the block itself.
-//! Here the object that binds is one of our own, whose memory is used again. In all other respects it stands for
+//! Here the object that binds is one of our own, which is used again. In all other respects it stands for
 //! what would have been there: attributes, `repr` and odd calls are those of the original.
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
@@ -27,9 +27,13 @@ pub struct Method {
     run: Run,
     class: AtomicPtr<PyTypeObject>,
     original: AtomicPtr<PyObject>,
-    /// Memory of a bound method that is over.
-    spare: AtomicPtr<Binding>,
+    /// Bound methods that are over, each with a reference of its place, bound to nothing and known to the collector
+    /// as always: what is made and freed costs more than what is only bound.
+    spare: [AtomicPtr<PyObject>; SPARES],
 }
+
+/// So many blocks within blocks find theirs.
+const SPARES: usize = 4;
 
 /// The class's attribute, and what binds it to one object.
 #[repr(C)]
@@ -56,7 +60,7 @@ impl Method {
     #[must_use]
     pub const fn new(run: Run) -> Self {
         let (class, original) = (AtomicPtr::new(null_mut()), AtomicPtr::new(null_mut()));
-        Self { run, class, original, spare: AtomicPtr::new(null_mut()) }
+        Self { run, class, original, spare: [const { AtomicPtr::new(null_mut()) }; SPARES] }
     }
 
     /// Puts it into `class`, in front of the method of this name that is there. Once.
@@ -73,35 +77,50 @@ impl Method {
         }
     }
 
-    /// A new binding; null with an exception set where there is no memory for it.
+    /// A binding; null with an exception set where there is no memory for it.
     ///
     /// # Safety
     /// The interpreter is attached; `target` is null or alive.
     #[inline]
     unsafe fn made(&'static self, of: *mut PyTypeObject, target: *mut PyObject) -> *mut PyObject {
-        // SAFETY: a spare is memory of the very type, untracked and without references, so that it is made an
-        // object again as new memory would be.
+        let spare = self.spare.iter().find(|place| !place.load(Ordering::Relaxed).is_null());
+        // SAFETY: a spare is an object of the very type and method that nobody else can reach. The place's reference
+        // is handed on.
         unsafe {
-            let spare = self.spare.load(Ordering::Relaxed);
-            let binding = if spare.is_null() {
-                ffi::PyType_GenericAlloc(of, 0).cast::<Binding>()
-            } else {
-                self.spare.store(null_mut(), Ordering::Relaxed);
-                ffi::PyObject_Init(spare.cast(), of).cast::<Binding>()
+            let binding = match spare {
+                Some(place) => out_of(place),
+                None => self.allocated(of),
             };
-            if binding.is_null() {
-                return null_mut();
+            if !binding.is_null() {
+                ffi::Py_XINCREF(target);
+                (*binding.cast::<Binding>()).target = target;
             }
-            ffi::Py_XINCREF(target);
-            (&raw mut (*binding).call).write(called);
-            (&raw mut (*binding).method).write(self);
-            (&raw mut (*binding).target).write(target);
-            if !spare.is_null() {
-                ffi::PyObject_GC_Track(binding.cast());
+            binding
+        }
+    }
+
+    /// A new binding, bound to nothing.
+    #[cold]
+    unsafe fn allocated(&'static self, of: *mut PyTypeObject) -> *mut PyObject {
+        // SAFETY: the interpreter is attached, by who calls this. The memory is zeros: the collector, which knows
+        // it already, finds no target.
+        unsafe {
+            let binding = ffi::PyType_GenericAlloc(of, 0).cast::<Binding>();
+            if !binding.is_null() {
+                (&raw mut (*binding).call).write(called);
+                (&raw mut (*binding).method).write(self);
             }
             binding.cast()
         }
     }
+}
+
+/// What stands in a place, which is empty then. No step of its own: one thread at a time comes here.
+#[inline]
+fn out_of(place: &AtomicPtr<PyObject>) -> *mut PyObject {
+    let stood = place.load(Ordering::Relaxed);
+    place.store(null_mut(), Ordering::Relaxed);
+    stood
 }
 
 /// The type, made at the first use.
@@ -130,7 +149,6 @@ fn binding_type(py: Python<'_>) -> PyResult<*mut PyTypeObject> {
         slot(ffi::Py_tp_getattro, attribute as *mut c_void),
         slot(ffi::Py_tp_repr, shown as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(0, null_mut()),
     ];
@@ -188,12 +206,13 @@ unsafe extern "C" fn called(
             (target, values, count) = (*values, values.add(1), count - 1);
         }
         let arguments = Arguments::new(values, count, names);
+        // Whoever calls keeps the binding, which keeps the object, or the object itself.
         let (py, original) = (arguments.py(), method.original.load(Ordering::Relaxed));
         answered(py, || {
             if target.is_null() {
                 return arguments.hand_to(original, None);
             }
-            let object = Bound::from_borrowed_ptr(py, target);
+            let object = Borrowed::from_ptr(py, target);
             match (method.run)(&object, &arguments) {
                 Some(answer) => answer.map(Bound::into_ptr),
                 None => arguments.hand_to(original, Some(target)),
@@ -257,6 +276,8 @@ unsafe extern "C" fn shown(binding: *mut PyObject) -> *mut PyObject {
     }
 }
 
+/// There is no `tp_clear`: a cycle through a binding goes on through its target, which clears itself, and what the
+/// collector is about to clear may be a spare that was bound anew meanwhile.
 unsafe extern "C" fn traverse(
     binding: *mut PyObject,
     visit: ffi::visitproc,
@@ -270,28 +291,23 @@ unsafe extern "C" fn traverse(
     }
 }
 
-unsafe extern "C" fn clear(binding: *mut PyObject) -> c_int {
-    // SAFETY: the collector calls this with a binding that nobody reaches.
-    unsafe {
-        let target = std::ptr::replace(&raw mut (*binding.cast::<Binding>()).target, null_mut());
-        ffi::Py_XDECREF(target);
-    }
-    0
-}
-
-/// Keeps the memory of one binding of each method.
+/// Keeps a few bindings for the next look-up: such a one is alive again when this returns.
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
     let binding = object.cast::<Binding>();
     // SAFETY: nobody has a reference to the binding any more. Its target goes last: that may run anything.
     unsafe {
-        ffi::PyObject_GC_UnTrack(object.cast());
-        let (of, method, target) = (ffi::Py_TYPE(object), (*binding).method, (*binding).target);
-        if method.spare.load(Ordering::Relaxed).is_null() {
-            method.spare.store(binding, Ordering::Relaxed);
+        let (method, target) = ((*binding).method, (*binding).target);
+        let place = method.spare.iter().find(|place| place.load(Ordering::Relaxed).is_null());
+        if let Some(place) = place {
+            (*binding).target = null_mut();
+            ffi::Py_INCREF(object);
+            place.store(object, Ordering::Relaxed);
         } else {
+            ffi::PyObject_GC_UnTrack(object.cast());
+            let of = ffi::Py_TYPE(object);
             ffi::PyObject_GC_Del(object.cast());
+            ffi::Py_DECREF(of.cast());
         }
-        ffi::Py_DECREF(of.cast());
         ffi::Py_XDECREF(target);
     }
 }

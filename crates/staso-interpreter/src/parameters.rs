@@ -15,15 +15,19 @@ const KEYWORD_ONLY: u8 = 3;
 /// The parameters of a function.
 #[derive(Debug)]
 pub struct Parameters {
-    list: Vec<Parameter>,
+    list: Vec<(Py<PyString>, u8, Option<Py<PyAny>>)>,
     skips_first: bool,
 }
 
 impl Parameters {
     /// `skips_first`: the first argument by position is for none of these.
     #[must_use]
-    pub fn new(list: Vec<Parameter>, skips_first: bool) -> Self {
-        Self { list, skips_first }
+    pub fn new(py: Python<'_>, list: Vec<Parameter>, skips_first: bool) -> Self {
+        let nothing = py.Ellipsis();
+        let known = |(name, binding, default): Parameter| {
+            (name, binding, Some(default).filter(|default| !default.is(&nothing)))
+        };
+        Self { list: list.into_iter().map(known).collect(), skips_first }
     }
 
     /// Hands every parameter that has a value to `each`, then the keywords that are no parameter's where the
@@ -55,7 +59,7 @@ impl Parameters {
                     continue;
                 }
             };
-            let default = Some(default.bind(py)).filter(|default| !default.is(py.Ellipsis()));
+            let default = default.as_ref().map(|default| default.bind(py));
             if let Some(value) = value.as_ref().or(default) {
                 each(name, value);
             }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lock_api::{GuardNoSend, RawMutex};
 
 /// For a language whose threads run beside each other.
-pub type ThreadLock = parking_lot::RawMutex;
+pub type ThreadLock = crate::brief::BriefLock;
 
 /// A language of which one thread runs at a time.
 ///

@@ -182,8 +182,11 @@ impl<O: Object> Ended<'_, O> {
                 write_error(host, held, status);
                 write_events(host, held);
             }
-            if let Some(output) = held.output.as_ref().filter(|_| capture.output) {
-                write_payload(host, "output", output);
+            match (&held.output, &held.result) {
+                _ if !capture.output => {}
+                (Some(output), _) => write_payload(host, "output", output),
+                (None, Some(result)) => write_result(host, result),
+                (None, None) => {}
             }
             if capture.tells_input(kind) {
                 match (&held.captured, &held.input) {
@@ -211,6 +214,18 @@ fn write_payload<H: Host>(host: &mut H, name: &'static str, object: &H::Object) 
     let start = host.pen().out.len();
     host.value(&[name], object);
     mark_text(&mut host.pen().out, name, start);
+}
+
+/// What a decorated function answered, as the object of one member that a mapping of it would have been.
+fn write_result<H: Host>(host: &mut H, result: &H::Object) {
+    key(&mut host.pen().out, "output");
+    // No object has this address: the answer is not taken for part of itself.
+    if host.pen().enter(0) {
+        host.pen().raw(b"{");
+        host.result(result);
+        host.pen().raw(b"}");
+        host.pen().leave();
+    }
 }
 
 /// The texts among the fields: those of the surroundings as they were written once, unless the program

@@ -36,6 +36,8 @@ pub struct Held<O> {
     pub input: Option<O>,
     /// What came out.
     pub output: Option<O>,
+    /// What a decorated function answered: that came out, where the program has not said what did.
+    pub result: Option<O>,
     /// A decorated function's arguments, serialised when it was entered under this recorder.
     pub captured: Option<Captured>,
     /// What the decorator prepared.
@@ -68,6 +70,7 @@ impl<O> Default for Held<O> {
             metadata: None,
             input: None,
             output: None,
+            result: None,
             captured: None,
             template: None,
             description: None,
@@ -89,8 +92,11 @@ impl<O: Object> Held<O> {
     /// What a decorated function's span holds from the start: what the decorator prepared, and the
     /// arguments as JSON.
     #[must_use]
-    pub fn planned(template: Arc<Template<O>>, captured: Option<Captured>) -> Self {
-        Self { template: Some(template), captured, ..Self::default() }
+    pub fn planned(template: Arc<Template<O>>, captured: Option<Captured>) -> Box<Self> {
+        // Made where it stays: what is put together elsewhere and moved is written twice.
+        let mut held = Box::<Self>::default();
+        (held.template, held.captured) = (Some(template), captured);
+        held
     }
 
     /// What was assigned to a field.
@@ -185,7 +191,7 @@ impl<O: Object> Held<O> {
 
     /// Every object, for those who look for cycles.
     pub fn objects(&self) -> impl Iterator<Item = &O> {
-        [&self.metadata, &self.input, &self.output, &self.description]
+        [&self.metadata, &self.input, &self.output, &self.result, &self.description]
             .into_iter()
             .flatten()
             .chain(&self.recorded)

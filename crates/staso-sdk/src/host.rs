@@ -49,6 +49,12 @@ pub trait Host {
     /// Writes `object` as one JSON value; `path` is where it stands, for the redaction.
     fn value(&mut self, path: &[&'static str], object: &Self::Object);
 
+    /// Writes what a decorated function answered as the member `result` of an object, without braces.
+    fn result(&mut self, result: &Self::Object) {
+        self.pen().raw(b"\"result\":");
+        self.value(&["output", "result"], result);
+    }
+
     /// Writes the members of a mapping whose keys `tells` lets through, without braces.
     fn members(
         &mut self,

@@ -6,6 +6,7 @@
 
 mod annotation;
 mod backoff;
+mod brief;
 mod call;
 mod client;
 pub mod clock;

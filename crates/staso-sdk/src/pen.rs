@@ -106,7 +106,7 @@ impl Pen {
     #[inline]
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        IN_USE.set(IN_USE.get() + 1);
+        IN_USE.with(|depth| depth.set(depth.get() + 1));
         let Kept { out, above } = Kept::take().unwrap_or_default();
         let odd_bytes = limits.value_bytes.saturating_add(1);
         let (calls_left, odd_number, odd_depth) = (CALLS_PER_SPAN, u64::MAX, DEPTH_LIMIT);
@@ -337,7 +337,7 @@ impl Pen {
 impl Drop for Pen {
     /// Gives the buffer back to the thread.
     fn drop(&mut self) {
-        IN_USE.set(IN_USE.get().saturating_sub(1));
+        IN_USE.with(|depth| depth.set(depth.get().saturating_sub(1)));
         if self.out.capacity() <= KEPT_BYTES {
             self.out.clear();
             self.above.clear();

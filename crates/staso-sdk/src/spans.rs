@@ -35,6 +35,7 @@ mod here;
 #[cfg(feature = "tracing")]
 pub(crate) mod layer;
 mod redaction;
+mod reuse;
 pub(crate) mod scope;
 mod value;
 pub(crate) mod w3c;
@@ -252,9 +253,9 @@ impl SpanBuilder {
         if !is_recording {
             return Span { entry: None };
         }
-        let held = self.agent.map(|name| Box::new(Held::planned(agent_template(&name), None)));
-        let node = Node::span(Value::Text(self.name), self.kind, held);
-        let span = Span { entry: Some(Value::Entry(Arc::new(node))) };
+        let held = self.agent.map(|name| Held::planned(agent_template(&name), None));
+        let node = reuse::node(Value::Text(self.name), self.kind, held);
+        let span = Span { entry: Some(Value::Entry(node)) };
         if let (Some(entry), Some(node)) = (&span.entry, span.node()) {
             nesting::start(Thread, entry, node, Writer::new);
         }
@@ -350,6 +351,9 @@ impl Drop for SpanGuard {
     #[inline]
     fn drop(&mut self) {
         self.span.close(!self.was_panicking && std::thread::panicking());
+        if let Some(node) = self.span.entry.take().and_then(Value::into_entry) {
+            reuse::keep(node);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Plan {
         let agent = agent_id.map(|id| (name.to_string_lossy().into_owned(), id));
         let template = Arc::new(Template::new(Held::of(attributes), agent));
         let (name, kind) = (name.unbind(), kind.0);
-        let parameters = Parameters::new(parameters, skips_first);
+        let parameters = Parameters::new(attributes.py(), parameters, skips_first);
         Self { name, kind, parameters, is_agent, template, captures_input }
     }
 
@@ -55,7 +55,7 @@ impl Plan {
         let recorder = recorder::in_force().filter(tells_input);
         let captured = recorder.map(|recorder| (recorder, self.capture(recorder, args, kwargs)));
         let payload = Payload::planned(Arc::clone(&self.template), captured);
-        spare::span(self.name.bind(args.py()), self.kind, Some(Box::new(payload)))
+        spare::span(self.name.bind(args.py()), self.kind, Some(payload))
     }
 
     /// Calls the function within such a span, which its answer goes into where `captures_output`.
@@ -69,12 +69,9 @@ impl Plan {
         let span = self.begin(args, kwargs)?;
         Span::start(&span);
         let answer = function.call(args, Some(kwargs));
-        let answer = answer.and_then(|value| {
-            if captures_output {
-                span.get().returned(&value)?;
-            }
-            Ok(value)
-        });
+        if let (true, Ok(value)) = (captures_output, &answer) {
+            span.get().returned(value);
+        }
         Span::close(&span, answer.as_ref().err().map(|error| raised(args.py(), error).as_any()));
         answer
     }

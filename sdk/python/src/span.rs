@@ -25,26 +25,17 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn start(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        nesting::start(Interpreter(py), &Held::of(slf), &slf.get().node, |r| Walker::new(py, r));
+        nesting::start(Interpreter(py), &*Held::lent(slf), &slf.get().node, |r| Walker::new(py, r));
     }
 
     pub(crate) fn close(slf: &Bound<'_, Self>, raised: Option<&Bound<'_, PyAny>>) -> Enqueued {
-        let (py, entry) = (slf.py(), Held::of(slf));
+        let (py, entry) = (slf.py(), Held::lent(slf));
         objects::relay_messages(py);
         let raised = raised.map(|raised| (Held::of(raised), implied_status(raised)));
         let walker = |recorder| Walker::new(py, recorder);
-        let answer = nesting::close(Interpreter(py), &entry, &slf.get().node, raised, walker);
+        let answer = nesting::close(Interpreter(py), &*entry, &slf.get().node, raised, walker);
         spare::keep(slf);
         answer
-    }
-
-    /// A decorated function has answered: that came out, where the program has not said what did.
-    pub(crate) fn returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let result = PyDict::new(value.py());
-        result.set_item(pyo3::intern!(value.py(), "result"), value)?;
-        let mut result = Some(Held::of(&result));
-        self.node.change(|held| held.output = held.output.take().or_else(|| result.take()));
-        Ok(())
     }
 
     fn identity<T>(&self, tell: impl FnOnce(&Identity) -> T) -> Option<T> {
@@ -230,8 +221,10 @@ class! {
         Ok(())
     }
 
-    fn _returned(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.returned(value)
+    #[pyo3(name = "_returned")]
+    pub(crate) fn returned(&self, value: &Bound<'_, PyAny>) {
+        // That came out, where the program has not said what did.
+        drop(self.node.change(|held| held.result.replace(Held::of(value))));
     }
 
     #[getter]

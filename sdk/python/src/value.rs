@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
-use pyo3::{IntoPyObjectExt, ffi};
+use pyo3::{IntoPyObjectExt, ffi, intern};
 use staso_sdk::pen::{Call, Pen, after_writing, whole};
 use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder, Rules};
 
@@ -77,6 +77,12 @@ impl Held {
         Self::from(value.clone())
     }
 
+    /// As `of`, for as long as the caller has it: without a reference of its own.
+    pub(crate) fn lent(value: &Bound<'_, PyAny>) -> ManuallyDrop<Self> {
+        // SAFETY: a live object; the reference that is not taken is not given back either.
+        ManuallyDrop::new(Self::from(unsafe { Bound::from_owned_ptr(value.py(), value.as_ptr()) }))
+    }
+
     /// `None` where the value is.
     #[inline]
     pub(crate) fn some(value: Bound<'_, PyAny>) -> Option<Self> {
@@ -102,12 +108,13 @@ impl Held {
 impl<'py> Walker<'py> {
     /// A walker for one record of `recorder`.
     pub(crate) fn new(py: Python<'py>, recorder: &'static Recorder) -> Self {
-        let (mut pen, mut redaction) = (Pen::new(recorder.limits), None);
+        let (pen, path) = (Pen::new(recorder.limits), Vec::new());
+        let mut walker = Self { py, pen, recorder, redaction: None, path };
         if let Some(Redaction(own, rules)) = recorder.redaction() {
-            pen.apply(rules, recorder);
-            redaction = own.as_ref();
+            walker.pen.apply(rules, recorder);
+            walker.redaction = own.as_ref();
         }
-        Self { py, pen, recorder, redaction, path: Vec::new() }
+        walker
     }
 
     /// Runs `write` with the path begun by `parts`, where somebody reads the path.
@@ -363,6 +370,11 @@ impl<'py> Host for Walker<'py> {
 
     fn value(&mut self, path: &[&'static str], object: &Held) {
         self.under(path, |walker| walker.walk(object.0.as_ptr()));
+    }
+
+    fn result(&mut self, result: &Held) {
+        let (key, result) = (intern!(self.py, "result"), result.bind(self.py));
+        self.under(&["output"], |walker| walker.member(key, result, &mut true));
     }
 
     fn members(

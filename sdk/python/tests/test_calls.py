@@ -73,6 +73,23 @@ def test_the_ends_of_a_block_are_methods_as_any() -> None:
     assert pickle.loads(pickle.dumps(st.span)) is st.span
 
 
+def test_ends_that_are_bound_again_belong_to_their_own_span() -> None:
+    for _ in range(3):
+        with testing.capture() as recorded:
+            spans = [st.span(str(number)) for number in range(10)]
+            ends = [span.__exit__ for span in spans]
+            for span in spans:
+                assert span.__enter__() is span
+            gc.collect()
+            assert [end.__self__ for end in ends] == spans
+            for end in reversed(ends):
+                assert end(None, None, None) is False
+            del ends, end
+            with st.span("after"):
+                gc.collect()
+        assert [span.name for span in recorded.spans] == [*"9876543210", "after"]
+
+
 def test_a_bound_end_in_a_cycle_is_freed() -> None:
     class Watched:
         pass

@@ -87,6 +87,20 @@ impl<O: Object + 'static> Node<O> {
         drop((before, outside));
     }
 
+    /// As `renew`, where the borrow shows that nobody else can reach it.
+    #[inline]
+    pub(crate) fn renew_own(&mut self, name: O, kind: SpanKind, held: Option<Box<Held<O>>>) {
+        // SAFETY: this is the only way to the node, and nothing that it lent outlives that.
+        unsafe { self.own.clear() };
+        let state = self.state.get_mut();
+        let outside = (state.previous.take(), state.token.take());
+        if let What::Span(life) = &mut state.what {
+            drop((life.renew(name, kind, held), outside));
+        } else {
+            state.what = What::Span(Life::new(name, kind, held));
+        }
+    }
+
     /// Who the span is, once it has begun under a recorder.
     #[inline]
     pub fn identity(&self) -> Option<&Identity> {

@@ -154,8 +154,8 @@ impl World {
         result
     }
 
-    pub(crate) fn new_span(name: &str, kind: SpanKind, held: Option<Held<Obj>>) -> Obj {
-        let node = Node::span(text(name), kind, held.map(Box::new));
+    pub(crate) fn new_span(name: &str, kind: SpanKind, held: Option<Box<Held<Obj>>>) -> Obj {
+        let node = Node::span(text(name), kind, held);
         object(Thing::Entry(Box::new(node)))
     }
 
@@ -163,7 +163,7 @@ impl World {
         self.open_as(name, SpanKind::Chain, None)
     }
 
-    pub(crate) fn open_as(&self, name: &str, kind: SpanKind, held: Option<Held<Obj>>) -> Obj {
+    pub(crate) fn open_as(&self, name: &str, kind: SpanKind, held: Option<Box<Held<Obj>>>) -> Obj {
         let span = Self::new_span(name, kind, held);
         self.start(&span);
         span

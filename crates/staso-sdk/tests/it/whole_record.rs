@@ -142,6 +142,28 @@ fn calls_of_a_decorated_function_share_what_was_prepared() {
 }
 
 #[test]
+fn what_a_decorated_function_answered_came_out_unless_the_program_says_what_did() {
+    let (tape, world) = (Tape::start(), World::new());
+    let template = template(&[], None);
+    let answers = [("a number", int(5), json!(5)), ("a list", list(&[int(1)]), json!([1]))];
+    for (name, answer, told) in answers {
+        let call = world.call(name, &template, "{}");
+        call.change(|held| held.result = Some(answer));
+        world.close(&call);
+        let found = tape.span(name);
+        assert_eq!(found["output"], json!({ "result": told }));
+        assert!(found.get("output_is_text").is_none());
+    }
+    let call = world.call("said", &template, "{}");
+    call.change(|held| {
+        held.result = Some(int(5));
+        drop(held.set_output(int(6)));
+    });
+    world.close(&call);
+    assert_eq!(tape.span("said")["output"], json!(6));
+}
+
+#[test]
 fn an_annotation_after_the_end_is_recorded_at_once() {
     let (tape, world) = (Tape::start(), World::new());
     let span = world.open("span");
