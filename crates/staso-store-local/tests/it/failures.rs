@@ -1,7 +1,7 @@
 //! A full disk, and bytes that are not what was written.
 
 use rusqlite::Connection;
-use staso_model::Payload;
+use staso_model::{Payload, Span};
 use staso_store::query::{Filter, Sort, TraceQuery};
 use staso_store::{Sign, Store, StoreError};
 use staso_store_local::{LocalStore, Options};
@@ -122,12 +122,13 @@ async fn no_flipped_byte_of_a_segment_changes_an_answer() {
 async fn a_damaged_span_hides_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
-    let mut broken = span(1, 2);
+    let mut broken = span(1, 3);
     broken.parent_span_id = Some(span(1, 1).span_id);
-    // Two pages of noise, so that three quarters into the file stands the second.
+    // A page takes two values of noise, so that three quarters into the file stands the second, with the third value.
     let whole = bulky(1).spans.remove(0);
-    broken.input = bulky(2).spans.remove(0).input;
-    append(&store, vec![whole, broken.clone(), held(1, 3), span(2, 1)]).await;
+    let beside = Span { input: bulky(2).spans.remove(0).input, ..span(1, 2) };
+    broken.input = bulky(3).spans.remove(0).input;
+    append(&store, vec![whole, beside, broken.clone(), held(1, 5), span(2, 1)]).await;
     store.flush().await.unwrap();
     drop(store);
     let path = segment(dir.path());
@@ -141,17 +142,17 @@ async fn a_damaged_span_hides_nothing_else() {
     let found = store.span("default", &trace_id, &broken.span_id).await;
     assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
     let trace = store.trace("default", &trace_id, true, 0).await.unwrap().unwrap();
-    assert_eq!(trace.spans.len(), 2, "a page of its own is all that is lost");
+    assert_eq!(trace.spans.len(), 3, "a page of its own is all that is lost");
     store.append(signs(&[Sign::Goodbye(9)], 1)).await.unwrap();
     let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
-    assert_eq!((row.span_count, row.open_count), (3, 0), "what is damaged keeps no other open");
+    assert_eq!((row.span_count, row.open_count), (4, 0), "what is damaged keeps no other open");
 
     broken.version.client = 1;
     append(&store, vec![broken.clone(), span(1, 4)]).await;
     let mended = store.span("default", &trace_id, &broken.span_id).await.unwrap();
     assert_eq!(mended.map(|found| found.span), Some(broken));
     let row = store.trace_row("default", &trace_id, 0).await.unwrap().unwrap();
-    assert_eq!(row.span_count, 4);
+    assert_eq!(row.span_count, 5);
 }
 
 /// A segment that is gone takes only its own spans along.
