@@ -100,7 +100,8 @@ fn counted_terms(
     }
     let mut counts = BTreeMap::<String, u64>::new();
     let bounds = (traces.from_ns, traces.to_ns);
-    let is_told = terms::each(reader, field, None, bounds, &mut |found| {
+    let days = terms::days(reader, bounds)?;
+    let is_told = terms::each(reader, field, None, bounds, &days, &mut |found| {
         stop.check()?;
         match counts.get_mut(found.value) {
             Some(count) => *count += 1,

@@ -144,13 +144,14 @@ pub(crate) struct Found<'a> {
 }
 
 /// Calls `found` with each value of a field, or with `only` as it counts as the same, and each trace that has it
-/// and began in this time, day by day. `false`: some value is too long to stand there whole, and what was
-/// found is to be thrown away.
+/// and began in this time, on one of these days after the other. `false`: some value is too long to stand there
+/// whole, and what was found is to be thrown away.
 pub(crate) fn each(
     reader: &Reader<'_>,
     field: TextField,
     only: Option<&str>,
     (from_ns, to_ns): (Option<i64>, Option<i64>),
+    days: &[i64],
     found: &mut dyn FnMut(&Found<'_>) -> Result<(), StoreError>,
 ) -> Result<bool, StoreError> {
     let which = if only.is_some() { "folded = ?3" } else { "?3 IS NULL" };
@@ -162,7 +163,7 @@ pub(crate) fn each(
     let folded = only.map(|text| Term::of(field, text).folded);
     let from = from_ns.unwrap_or(i64::MIN);
     let mut statement = reader.conn.prepare_cached(&sql).map_err(from_sqlite)?;
-    for day in days(reader, (from_ns, to_ns))? {
+    for day in days {
         let params = params![reader.ws, number(field), folded, from, to_ns, day];
         let mut rows = statement.query(params).map_err(from_sqlite)?;
         while let Some(row) = rows.next().map_err(from_sqlite)? {

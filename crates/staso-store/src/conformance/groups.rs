@@ -168,6 +168,42 @@ pub async fn conversations_are_paged_by_their_latest_turn<F: StoreFactory>(facto
     assert_eq!(first.unwrap().rows[0].session_id, "c 0");
 }
 
+/// The same over many days, on some of which nothing is new, with turns long after the first ones, between two times, and with
+/// an id that is too long for many an index.
+pub async fn conversations_are_paged_over_days<F: StoreFactory>(factory: F) {
+    const HALF_DAY_NS: i64 = 43_200_000_000_000;
+    let store = factory.open().await;
+    let on = |n: u8, half_day: i64, conversation: &str| {
+        let start_ns = half_day * HALF_DAY_NS + i64::from(n);
+        Span { start_ns, end_ns: Some(start_ns + 1), ..turn(n, conversation) }
+    };
+    let days = [1, 2, 3, 9, 10, 11, 12, 30, 31, 31, 31, 60, -1, -2, -7];
+    let spans = (1..).zip(days).map(|(n, half_day)| on(n, half_day, &format!("c {}", n % 6)));
+    append(&store, batch(spans.collect())).await;
+    let all = ["c 0", "c 5", "c 4", "c 3", "c 2", "c 1"];
+    let check = async |query: ConversationsQuery, wanted: &[&str]| {
+        for limit in 1..8 {
+            let mut query = ConversationsQuery { limit, ..query.clone() };
+            let mut ids = Vec::new();
+            loop {
+                let page = store.conversations(&query).await.unwrap();
+                ids.extend(page.rows.into_iter().map(|row| row.session_id));
+                let Some(next) = page.next else { break };
+                query.after = Some(next);
+            }
+            assert_eq!(ids, wanted, "by {limit}");
+        }
+    };
+    check(conversations(), &all).await;
+    let until = ConversationsQuery { to_ns: Some(10 * HALF_DAY_NS), ..conversations() };
+    check(until.clone(), &["c 4", "c 3", "c 2", "c 1"]).await;
+    let from = ConversationsQuery { from_ns: Some(2 * HALF_DAY_NS), ..until };
+    check(from, &["c 4", "c 3", "c 2"]).await;
+    let long = "long ".repeat(100);
+    append(&store, batch(vec![on(40, 20, &long)])).await;
+    check(conversations(), &[&all[..5], &[long.as_str()], &all[5..]].concat()).await;
+}
+
 /// A conversation's turns, oldest first; the whole is told with every page.
 pub async fn turns_are_read_in_order<F: StoreFactory>(factory: F) {
     let store = factory.open().await;

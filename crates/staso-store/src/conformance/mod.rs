@@ -159,6 +159,7 @@ macro_rules! conformance_suite {
             agents_are_told_apart_by_version
             conversations_are_their_turns
             conversations_are_paged_by_their_latest_turn
+            conversations_are_paged_over_days
             turns_are_read_in_order
             phrases_are_found_as_they_read
             hits_come_newest_first
