@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) traces: Vec<TraceId>,
     /// The segments that were looked through: a trace with rows in another stays.
     pub(crate) segments: HashSet<i64>,
+    /// The number of the newest that there was.
+    pub(crate) newest: i64,
     /// Those of them of which nothing stays.
     pub(crate) spent: Vec<Spent>,
     /// Whether some of the traces wait for a flush.
@@ -135,8 +137,16 @@ pub(crate) fn plan(reader: &Reader<'_>, age: Age) -> Result<Plan, StoreError> {
         needs_flush: traces.iter().any(|trace_id| hot.contains(trace_id)),
         spent,
         segments: known.iter().map(|known| known.number).collect(),
+        newest: newest(reader)?,
         traces,
     })
+}
+
+/// The number of the newest segment.
+fn newest(reader: &Reader<'_>) -> Result<i64, StoreError> {
+    let sql = "SELECT coalesce(max(segment), 0) FROM segments";
+    let read = || reader.conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    read().map_err(from_sqlite)
 }
 
 /// Segments with a span that began no later than this.
@@ -261,8 +271,8 @@ impl Found {
 }
 
 impl Transaction<'_> {
-    /// Lets a trace go, if all of it still may. Answers how many spans that were; `None` where it stands in files that
-    /// were not looked through: a compaction may have moved it since.
+    /// Lets a trace go, if all of it still may. Answers how many spans that were; `None` where a compaction has
+    /// moved it since to files that were not looked through.
     pub(crate) fn expire(
         &mut self,
         ws: i64,
@@ -275,7 +285,8 @@ impl Transaction<'_> {
         }
         let parts = self.reader(ws, "").parts(trace_id)?;
         if !parts.iter().all(|part| plan.segments.contains(&part.segment)) {
-            return Ok(None);
+            let has_moved = parts.iter().any(|part| part.segment > plan.newest);
+            return Ok((!has_moved).then_some(0));
         }
         let mut spans = 0;
         for part in &parts {

@@ -25,7 +25,9 @@ use crate::error::from_sqlite;
 use crate::files::Files;
 use crate::migrate::{meta, transact};
 
-pub(crate) use read::{Days, FEW, Found, days, each, having, is_rare, rarest, values};
+pub(crate) use read::{
+    Days, FEW, Found, days, each, has_many_values, having, is_rare, rarest, values,
+};
 
 /// `exact` is the text as it stands where that is another than `folded`, else empty.
 pub(crate) const TABLE: &str = "

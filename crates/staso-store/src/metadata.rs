@@ -19,20 +19,25 @@ pub(crate) fn value_text(value: &Value) -> Option<Cow<'_, str>> {
 
 /// Calls `found` with each path at which a metadata filter finds a text, and the text. Of paths that hide
 /// each other those are told that the filter sees. Answers whether all were told: `found` ends it by
-/// answering `false`, and so do more than `max_keys` keys in all.
+/// answering `false`, and so do more than `max_keys` keys in all. Paths of more than `max_path` bytes are not told:
+/// to find out whether a path is hidden takes as many look-ups as it has dots.
 pub fn each_metadata(
     attributes: &[(String, Value)],
     max_keys: usize,
+    max_path: usize,
     found: &mut dyn FnMut(&str, &str) -> bool,
 ) -> bool {
-    let mut leaves = Leaves { whole: attributes, path: String::new(), keys_left: max_keys, found };
-    leaves.below(attributes)
+    let (path, keys_left) = (String::new(), max_keys);
+    let mut leaves = Leaves { whole: attributes, path, max_path, keys_left, is_whole: true, found };
+    leaves.below(attributes) && leaves.is_whole
 }
 
 struct Leaves<'a> {
     whole: &'a [(String, Value)],
     path: String,
+    max_path: usize,
     keys_left: usize,
+    is_whole: bool,
     found: &'a mut dyn FnMut(&str, &str) -> bool,
 }
 
@@ -44,7 +49,9 @@ impl Leaves<'_> {
         attributes.iter().all(|(key, value)| {
             let before = self.path.len();
             self.path.push_str(key);
-            let goes_on = self.one(value);
+            let fits = self.path.len() <= self.max_path;
+            self.is_whole &= fits;
+            let goes_on = !fits || self.one(value);
             self.path.truncate(before);
             goes_on
         })
@@ -71,7 +78,7 @@ mod tests {
 
     fn told(attributes: &[(String, Value)], max_keys: usize) -> (Vec<String>, bool) {
         let mut all = Vec::new();
-        let is_whole = each_metadata(attributes, max_keys, &mut |path, text| {
+        let is_whole = each_metadata(attributes, max_keys, 8, &mut |path, text| {
             all.push(format!("{path}={text}"));
             true
         });
@@ -96,10 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn long_paths_are_not_told() {
+        let inner = map(&[("five5", Value::Int(1)), ("four", Value::Int(2))]);
+        let attributes = map(&[("one", Value::Map(inner)), ("two", Value::Int(3))]);
+        assert_eq!(told(&attributes, 9), (vec!["one.four=2".into(), "two=3".into()], false));
+    }
+
+    #[test]
     fn whoever_listens_may_stop() {
         let attributes = map(&[("a", Value::Int(1)), ("b", Value::Int(2))]);
         let mut calls = 0;
-        let is_whole = each_metadata(&attributes, 9, &mut |_, _| {
+        let is_whole = each_metadata(&attributes, 9, 9, &mut |_, _| {
             calls += 1;
             false
         });

@@ -14,6 +14,7 @@ use staso_store::matching::SpanTest;
 
 use crate::decode::report;
 use crate::error::from_sqlite;
+use crate::numbers::Stop;
 use crate::read::Reader;
 use crate::segment::Index;
 use crate::segment::columns::Cell;
@@ -58,6 +59,7 @@ enum Next {
 /// The candidates of one question.
 pub(super) struct Candidates<'a> {
     reader: &'a Reader<'a>,
+    stop: &'a Stop,
     test: SpanTest<'a>,
     hot: HashMap<TraceId, i64>,
     parts: Vec<Part>,
@@ -67,17 +69,22 @@ pub(super) struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     pub(super) fn new(
         reader: &'a Reader<'a>,
+        stop: &'a Stop,
         test: SpanTest<'a>,
         from_ns: Option<i64>,
     ) -> Result<Self, StoreError> {
         let mut hot = HashMap::<TraceId, i64>::new();
         let mine = reader.hot.spans().filter(|(ws, span)| *ws == reader.ws && !span.dropped);
-        for (_, span) in mine.filter(|(_, span)| test.holds(span)) {
+        for (_, span) in mine {
+            stop.check()?;
+            if !test.holds(span) {
+                continue;
+            }
             let start_ns = hot.entry(span.trace_id).or_insert(i64::MAX);
             *start_ns = span.start_ns.min(*start_ns);
         }
         let parts = parts(reader, from_ns)?;
-        Ok(Self { reader, test, hot, parts, named: HashMap::new() })
+        Ok(Self { reader, stop, test, hot, parts, named: HashMap::new() })
     }
 
     /// Whether so few are named that they may be looked up and sorted.
@@ -93,7 +100,13 @@ impl<'a> Candidates<'a> {
         Ok(count < few)
     }
 
+    /// Whether all that was asked so far had an index.
+    pub(super) fn are_indexed(&self) -> bool {
+        !self.named.values().any(|named| matches!(named, Named::All(traces) if !traces.is_empty()))
+    }
+
     fn named(&mut self, at: usize) -> Result<&Named, StoreError> {
+        self.stop.check()?;
         if !self.named.contains_key(&at) {
             let named = self.ask(&self.parts[at])?;
             self.named.insert(at, named);
@@ -111,7 +124,12 @@ impl<'a> Candidates<'a> {
                     passing.sort_unstable();
                     passing.dedup();
                 }
-                Ok(Named::Numbers(index, passing))
+                // Indexes that name nothing need not stay in memory for this.
+                let named = match passing.is_empty() {
+                    true => Named::All(Vec::new()),
+                    false => Named::Numbers(index, passing),
+                };
+                Ok(named)
             }
             Ok(None) => self.all(part),
             Err(error @ StoreError::Damaged { .. }) => {

@@ -64,7 +64,7 @@ impl<'a> Led<'a> {
         query: &'a TraceQuery,
         matcher: &'a Matcher,
         phase: &Phase,
-        stop: &Stop,
+        stop: &'a Stop,
     ) -> Result<Option<Self>, StoreError> {
         let source = source(reader, query, matcher.filter(), phase, stop)?;
         let led = |source| Self { reader, source, lookup: phase.lookup(reader, query), query };
@@ -106,31 +106,38 @@ impl<'a> Led<'a> {
     }
 }
 
+/// So many tests are tried, to find one that names few traces.
+const MAX_TESTS: usize = 8;
+
 /// What leads: whatever names few traces; where nothing does, what names many leads in the order of starts, if no whole
-/// text of a row does.
+/// text of a row does. Not on further pages, or before some time: candidates come from the newest on, where
+/// an index of the catalog begins at once where the page does.
 fn source<'a>(
     reader: &'a Reader<'a>,
     query: &TraceQuery,
     filter: &'a Filter,
     phase: &Phase,
-    stop: &Stop,
+    stop: &'a Stop,
 ) -> Result<Option<Source<'a>>, StoreError> {
+    if phase.names_one(reader, query) {
+        return Ok(None);
+    }
     let mut tests = Vec::new();
     required(filter, &mut tests);
-    let (from_ns, _) = bounds(query);
+    let (from_ns, until_ns) = bounds(query);
     let mut common = None;
-    for test in tests {
-        let mut candidates = Candidates::new(reader, test, from_ns)?;
+    for test in tests.into_iter().take(MAX_TESTS) {
+        let mut candidates = Candidates::new(reader, stop, test, from_ns)?;
         if candidates.are_few()? {
             return Ok(Some(Source::Spans(candidates)));
         }
-        common = common.or(Some(candidates));
+        common = common.or(Some(candidates).filter(Candidates::are_indexed));
     }
     if phase.has_leader(reader, query) {
         return Ok(None);
     }
     let is_by_start = query.sort == Sort::Start;
-    if let Some(candidates) = common.filter(|_| is_by_start) {
+    if let Some(candidates) = common.filter(|_| is_by_start && until_ns.is_none()) {
         return Ok(Some(Source::Spans(candidates)));
     }
     let Some(texts) = Texts::of(reader, query, filter)? else { return Ok(None) };

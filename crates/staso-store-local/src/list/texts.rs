@@ -20,7 +20,8 @@ pub(super) struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    /// The first text that every match of a filter, which is folded, has a part of.
+    /// The first text that every match of a filter, which is folded, has a part of; `None` too where its field has many
+    /// values.
     pub(super) fn of(
         reader: &'a Reader<'a>,
         query: &TraceQuery,
@@ -28,7 +29,12 @@ impl<'a> Texts<'a> {
     ) -> Result<Option<Self>, StoreError> {
         let Some((field, text)) = required(filter) else { return Ok(None) };
         let days = terms::days(reader, bounds(query))?;
-        Ok(Some(Self { reader, field, text, days }))
+        // Of a field with another value in each trace, such as a user, few rows are read sooner than all values.
+        let has_many = match days.first() {
+            Some(day) => terms::has_many_values(reader, field, *day)?,
+            None => false,
+        };
+        Ok((!has_many).then_some(Self { reader, field, text, days }))
     }
 
     /// Whether so few traces have it that they may be looked up and sorted.

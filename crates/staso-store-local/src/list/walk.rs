@@ -132,10 +132,16 @@ impl Phase {
         Lookup { sql, params }
     }
 
-    /// Whether the texts of rows lead: some text must be there, or the trace is named.
+    /// Whether the filter names one trace.
+    pub(super) fn names_one(&self, reader: &Reader<'_>, query: &TraceQuery) -> bool {
+        narrow(&query.filter, &mut scope(reader.ws, query))
+    }
+
+    /// Whether the texts of rows lead: some text must be there.
     pub(super) fn has_leader(&self, reader: &Reader<'_>, query: &TraceQuery) -> bool {
         let mut scope = scope(reader.ws, query);
-        narrow(&query.filter, &mut scope) || !scope.terms.is_empty()
+        narrow(&query.filter, &mut scope);
+        !scope.terms.is_empty()
     }
 
     /// The statement of the walk. What leads is named in it, for SQLite knows nothing of how often a value

@@ -1,7 +1,7 @@
 //! What the traces of a segment can be found by, in the segment's own file: names of spans and metadata.
 //!
 //! It stands between the columns and the footer, where readers of Parquet skip it; [`KEY`] of the footer says from
-//! which byte on and how many. All numbers are little-endian.
+//! which byte on, how many, and their CRC-32. All numbers are little-endian.
 //!
 //! ```text
 //! header     version u32, Unicode version u32, traces u32, bytes of the traces' lists u32
@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A term is `n` and a name, or `m`, a path, the byte FF and a value; names and values as they stand with their letters
-//! folded. Dropped spans have none. A trace of which something is too long or too much stands in the list of
-//! the term `?`.
+//! folded. Dropped spans have none. A trace of which something is too long or too much stands in a list of those that
+//! have to be looked at: of the term `?n` for a name, `?m` and a path for a value, `?m` for more of the metadata.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -31,7 +31,7 @@ use staso_store::search::fold;
 
 use super::read::Segment;
 
-/// The footer's key; its value is the first byte and the number of bytes, as decimal numbers with a space between.
+/// The footer's key; its value is the first byte, the number of bytes and the checksum, as decimal numbers with spaces between.
 pub(super) const KEY: &str = "staso.index";
 
 /// Of the layout, and of what becomes a term.
@@ -44,7 +44,8 @@ const MAX_TERM: usize = 256;
 const MAX_KEYS: usize = 256;
 /// What the terms of one segment may take together; beyond, traces are not told.
 const MAX_TERMS_BYTES: usize = 16 << 20;
-const UNTOLD: &[u8] = b"?";
+const UNTOLD_NAMES: &[u8] = b"?n";
+const UNTOLD_METADATA: &[u8] = b"?m";
 
 /// Letters are folded by these tables: a program with others cannot use the terms.
 fn unicode() -> u32 {
@@ -63,15 +64,28 @@ fn metadata_term(path: &str, folded: &str) -> Vec<u8> {
     [b"m", path.as_bytes(), &[PATH_END], folded.as_bytes()].concat()
 }
 
-/// Has `add` take the terms of one span; whether it took them all.
-fn add_terms(span: &Span, add: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
-    let mut is_whole = span.name.len() <= MAX_TERM && add(name_term(&span.name));
-    let all_told = each_metadata(&span.attributes, MAX_KEYS, &mut |path, text| {
-        let fits = path.len() + text.len() < MAX_TERM && add(metadata_term(path, &fold(text)));
-        is_whole &= fits;
+/// The term of traces with a value at this path that is too long to be one.
+fn untold_term(path: &str) -> Vec<u8> {
+    [UNTOLD_METADATA, path.as_bytes()].concat()
+}
+
+/// Has `add` take the terms of one span, and the term of what it does not take.
+fn add_terms(span: &Span, add: &mut dyn FnMut(Vec<u8>) -> bool) {
+    if span.name.len() > MAX_TERM || !add(name_term(&span.name)) {
+        add(UNTOLD_NAMES.to_vec());
+    }
+    let mut is_whole = true;
+    let all_told = each_metadata(&span.attributes, MAX_KEYS, MAX_TERM, &mut |path, text| {
+        let term = match path.len() + text.len() < MAX_TERM {
+            true => metadata_term(path, &fold(text)),
+            false => untold_term(path),
+        };
+        is_whole &= add(term);
         true
     });
-    is_whole && all_told
+    if !(is_whole && all_told) {
+        add(UNTOLD_METADATA.to_vec());
+    }
 }
 
 /// Terms and who has them, in their order.
@@ -109,17 +123,17 @@ pub(super) fn encode(spans: &[Arc<Span>]) -> Result<Vec<u8>, fst::Error> {
     }
     traces.sort_by_key(|(start_ns, first, _)| (std::cmp::Reverse(*start_ns), *first));
     let mut terms = Terms { lists: BTreeMap::new(), room: MAX_TERMS_BYTES };
-    // It has its room whatever comes.
-    terms.lists.insert(UNTOLD.to_vec(), Vec::new());
+    // These have their room whatever comes.
+    for untold in [UNTOLD_NAMES, UNTOLD_METADATA] {
+        terms.lists.insert(untold.to_vec(), Vec::new());
+    }
     let mut table = Vec::with_capacity(traces.len() * TRACE);
     for ((start_ns, first, spans), number) in traces.iter().zip(0_u32..) {
         table.extend(start_ns.to_le_bytes());
         table.extend(first.to_le_bytes());
         table.extend(spans.first().map(|span| span.trace_id.0).unwrap_or_default());
         for span in spans {
-            if !add_terms(span, &mut |term| terms.add(term, number)) {
-                terms.add(UNTOLD.to_vec(), number);
-            }
+            add_terms(span, &mut |term| terms.add(term, number));
         }
     }
     assemble(&table, &terms.lists)
@@ -183,6 +197,8 @@ pub(crate) struct Index {
     traces: Bytes,
     lists: Bytes,
     terms: Map<Bytes>,
+    /// Of its traces, in ascending order.
+    first_rows: Vec<u32>,
 }
 
 /// A trace of a segment.
@@ -220,12 +236,28 @@ impl Index {
         let traces = part(HEADER, (number(2)? as usize).checked_mul(TRACE)?)?;
         let lists = part(traces.end, number(3)? as usize)?;
         let terms = Map::new(bytes.slice(lists.end..)).ok()?;
-        Some(Self { traces: bytes.slice(traces), lists: bytes.slice(lists), terms })
+        let (traces, lists) = (bytes.slice(traces), bytes.slice(lists));
+        let mut index = Self { traces, lists, terms, first_rows: Vec::new() };
+        let rows = index.all().map(|(_, trace)| trace.first_row);
+        index.first_rows = rows.filter_map(|row| u32::try_from(row).ok()).collect();
+        index.first_rows.sort_unstable();
+        Some(index)
+    }
+
+    /// Every trace, with its number.
+    fn all(&self) -> impl Iterator<Item = (u32, Indexed)> {
+        (0..).map_while(|number| Some((number, self.trace(number)?)))
+    }
+
+    /// Whether the rows of some trace begin here.
+    pub(crate) fn begins_at(&self, row: u64) -> bool {
+        u32::try_from(row).is_ok_and(|row| self.first_rows.binary_search(&row).is_ok())
     }
 
     /// How many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.traces.len() + self.lists.len() + self.terms.as_fst().size()
+        let lists = self.traces.len() + self.lists.len() + 4 * self.first_rows.len();
+        lists + self.terms.as_fst().size()
     }
 
     /// A trace by its number.
@@ -243,9 +275,8 @@ impl Index {
 
     /// The traces to which some of these rows, in ascending order, belong.
     pub(crate) fn at_rows(&self, rows: &[u64]) -> HashSet<u32> {
-        let count = u32::try_from(self.traces.len() / TRACE).unwrap_or(u32::MAX);
         let mut first: Vec<(u64, u32)> =
-            (0..count).filter_map(|n| Some((self.trace(n)?.first_row, n))).collect();
+            self.all().map(|(number, trace)| (trace.first_row, number)).collect();
         first.sort_unstable();
         let owner = |row: &u64| {
             let after = first.partition_point(|(first_row, _)| first_row <= row);
@@ -270,8 +301,16 @@ impl Index {
                 self.each_below(b"n", &mut |name| name.contains(part), &mut passing);
             }
         }
+        let lists = match test {
+            SpanTest::Name(_) => vec![UNTOLD_NAMES.to_vec()],
+            SpanTest::Metadata(path, _) => vec![UNTOLD_METADATA.to_vec(), untold_term(path)],
+        };
         let mut untold = Vec::new();
-        self.terms.get(UNTOLD).into_iter().for_each(|list| self.read(list, &mut untold));
+        for list in lists.iter().filter_map(|term| self.terms.get(term)) {
+            self.read(list, &mut untold);
+        }
+        untold.sort_unstable();
+        untold.dedup();
         Numbers { passing, untold }
     }
 
@@ -321,18 +360,25 @@ impl Segment {
         let known = self.reader.metadata().file_metadata().key_value_metadata();
         let said = known.into_iter().flatten().find(|pair| pair.key == KEY);
         let Some(said) = said.and_then(|pair| pair.value.as_deref()) else { return Ok(None) };
-        let numbers = said.split_once(' ').and_then(|(from, length)| {
-            Some((from.parse::<u64>().ok()?, length.parse::<usize>().ok()?))
-        });
-        let Some((from, length)) = numbers else { return Ok(None) };
+        let mut numbers = said.split(' ').map(|number| number.parse::<u64>().ok());
+        let mut next = || numbers.next().flatten();
+        let (Some(from), Some(length), Some(sum)) = (next(), next(), next()) else {
+            return Ok(None);
+        };
+        let length = usize::try_from(length).map_err(|e| e.to_string())?;
         let bytes = self.file.get_bytes(from, length).map_err(|e| e.to_string())?;
+        // Where the catalog was lost, the checksums of the file's blocks were made from what was there.
+        if u64::from(crc32fast::hash(&bytes)) != sum {
+            return Err("the checksum of its index does not match".to_owned());
+        }
         Ok(Index::decode(&bytes))
     }
 }
 
 /// What the footer says of an index.
-pub(super) fn place(from: usize, length: usize) -> KeyValue {
-    KeyValue::new(KEY.to_owned(), format!("{from} {length}"))
+pub(super) fn place(from: usize, index: &[u8]) -> KeyValue {
+    let (length, sum) = (index.len(), crc32fast::hash(index));
+    KeyValue::new(KEY.to_owned(), format!("{from} {length} {sum}"))
 }
 
 /// An error of the transducer as one of the file.
@@ -341,129 +387,4 @@ pub(super) fn failed(error: &fst::Error) -> ParquetError {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use staso_model::{SpanId, Value};
-
-    use super::*;
-
-    fn span(trace: u8, id: u8, start_ns: i64, attributes: Vec<(String, Value)>) -> Arc<Span> {
-        let mut span = Span::new("w", TraceId([trace; 16]), SpanId([id; 16]));
-        span.name = format!("Step {id}");
-        span.start_ns = start_ns;
-        span.attributes = attributes;
-        Arc::new(span)
-    }
-
-    fn tier(text: &str) -> Vec<(String, Value)> {
-        vec![("tier".to_owned(), text.into())]
-    }
-
-    fn index(spans: &[Arc<Span>]) -> Index {
-        Index::decode(&encode(spans).unwrap().into()).unwrap()
-    }
-
-    fn traces(index: &Index, numbers: &[u32]) -> Vec<u8> {
-        numbers.iter().map(|number| index.trace(*number).unwrap().trace_id.0[0]).collect()
-    }
-
-    fn find(index: &Index, path: &str, text: &TextMatch) -> Vec<u8> {
-        traces(index, &index.find(&SpanTest::Metadata(path, text)).passing)
-    }
-
-    #[test]
-    fn traces_are_found_the_latest_first() {
-        let index = index(&[
-            span(1, 1, 10, tier("Gold")),
-            span(1, 2, 5, tier("gold")),
-            span(2, 1, 30, tier("gold")),
-            span(3, 1, 20, tier("silver")),
-        ]);
-        let equals = |text: &str| TextMatch::Equals(text.to_owned());
-        assert_eq!(find(&index, "tier", &equals("gold")), [2, 1]);
-        assert_eq!(find(&index, "tier", &equals("silver")), [3]);
-        assert_eq!(find(&index, "tier", &equals("gol")), [0; 0]);
-        assert_eq!(find(&index, "tie", &equals("gold")), [0; 0]);
-        assert_eq!(find(&index, "tier", &TextMatch::Contains("l".to_owned())), [2, 3, 1]);
-        assert_eq!(find(&index, "tier", &TextMatch::Pattern("s*r".to_owned())), [3]);
-        let named = index.find(&SpanTest::Name("step 2"));
-        assert_eq!((traces(&index, &named.passing), named.untold), (vec![1], vec![]));
-        let first = index.trace(1).unwrap();
-        assert_eq!((first.first_row, first.start_ns), (3, 20));
-        assert_eq!(index.trace(3), None);
-        let owners: Vec<u32> = {
-            let mut owners: Vec<u32> = index.at_rows(&[1, 3]).into_iter().collect();
-            owners.sort_unstable();
-            owners
-        };
-        assert_eq!(traces(&index, &owners), [3, 1]);
-    }
-
-    #[test]
-    fn what_is_too_much_is_said_to_be_untold() {
-        let many = (0..=MAX_KEYS).map(|n| (format!("k{n}"), Value::Int(1))).collect();
-        let mut dropped = (*span(4, 1, 1, tier("gold"))).clone();
-        dropped.dropped = true;
-        let mut named = (*span(5, 1, 1, Vec::new())).clone();
-        named.name = "n".repeat(MAX_TERM + 1);
-        let index = index(&[
-            span(1, 1, 4, tier(&"x".repeat(MAX_TERM))),
-            span(2, 1, 3, many),
-            span(3, 1, 2, tier("gold")),
-            Arc::new(dropped),
-            Arc::new(named),
-        ]);
-        let gold = TextMatch::Equals("gold".to_owned());
-        let found = index.find(&SpanTest::Metadata("tier", &gold));
-        assert_eq!(traces(&index, &found.passing), [3]);
-        assert_eq!(traces(&index, &found.untold), [1, 2, 5]);
-    }
-
-    #[test]
-    fn terms_have_a_bound_together() {
-        let text = |n: u32| format!("{n:0>200}");
-        let spans = (0..100_000_u32).map(|n| {
-            let trace = (*span(0, 1, 0, tier(&text(n)))).clone();
-            Arc::new(Span { trace_id: TraceId(u128::from(n).to_be_bytes()), ..trace })
-        });
-        let index = index(&spans.collect::<Vec<_>>());
-        let first = TextMatch::Equals(text(0));
-        let found = index.find(&SpanTest::Metadata("tier", &first));
-        assert_eq!(found.passing.len(), 1);
-        assert!(found.untold.len() > 10_000 && found.untold.len() < 50_000);
-    }
-
-    proptest! {
-        /// The same as asking each span.
-        #[test]
-        fn the_index_says_what_spans_say(
-            values in prop::collection::vec(("[aAbÉé.]{0,2}", "[aAßẞΣσ1]{0,3}", 0..5_u8), 0..40),
-            path in "[ab.]{0,2}",
-            text in "[aσß1]{0,2}",
-            way in 0..3,
-        ) {
-            let mut spans: Vec<Arc<Span>> = values
-                .iter()
-                .zip(0..)
-                .map(|((key, value, trace), id)| {
-                    span(*trace, id, i64::from(id), vec![(key.clone(), value.as_str().into())])
-                })
-                .collect();
-            spans.sort_by_key(|span| span.trace_id);
-            let text = match way {
-                0 => TextMatch::Equals(text),
-                1 => TextMatch::Contains(text),
-                _ => TextMatch::Pattern(format!("{text}*")),
-            };
-            let index = index(&spans);
-            for test in [SpanTest::Metadata(&path, &text), SpanTest::Name("3")] {
-                let passing = spans.iter().filter(|span| test.holds(span));
-                let mut wanted: Vec<u8> = passing.map(|span| span.trace_id.0[0]).collect();
-                wanted.dedup();
-                let mut found = traces(&index, &index.find(&test).passing);
-                found.sort_unstable();
-                prop_assert_eq!(found, wanted);
-            }
-        }
-    }
-}
+mod tests;

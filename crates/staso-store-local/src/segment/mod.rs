@@ -1,7 +1,7 @@
 //! Segments: immutable Parquet files of spans that are no longer open.
 //!
 //! One file per workspace and day of one flush, `segments/<workspace>/<day|odd>/<number>.parquet`,
-//! its rows in conversation order (conversation, trace, start), so that a trace is one range of rows
+//! its rows in conversation order (conversation, trace, name, start), so that a trace is one range of rows
 //! and compression sees the prompts that repeat. The catalog says which rows are whose.
 
 mod checked;

@@ -63,7 +63,7 @@ fn write(table: &[Vec<Cell>], index: &[u8], effort: Effort) -> Result<Vec<u8>, P
         column.close()?;
     }
     group.close()?;
-    writer.append_key_value_metadata(index::place(writer.bytes_written(), index.len()));
+    writer.append_key_value_metadata(index::place(writer.bytes_written(), index));
     writer.write_all(index)?;
     writer.into_inner()
 }

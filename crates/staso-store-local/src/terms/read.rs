@@ -118,6 +118,29 @@ pub(crate) fn values(
     Ok(values)
 }
 
+/// So many values of a field on a day are many.
+const MANY: i64 = 1_000;
+
+/// Whether a field has many values on a day.
+pub(crate) fn has_many_values(
+    reader: &Reader<'_>,
+    field: TextField,
+    day: i64,
+) -> Result<bool, StoreError> {
+    let sql = "WITH RECURSIVE v(folded) AS (
+                 SELECT min(folded) FROM trace_terms WHERE ws = ?1 AND day = ?2 AND field = ?3
+                 UNION ALL
+                 SELECT (SELECT min(folded) FROM trace_terms
+                         WHERE ws = ?1 AND day = ?2 AND field = ?3 AND folded > v.folded)
+                 FROM v WHERE v.folded IS NOT NULL)
+               SELECT count(*) FROM (SELECT 1 FROM v WHERE folded IS NOT NULL LIMIT ?4)";
+    let count = || -> rusqlite::Result<i64> {
+        let params = params![reader.ws, day, number(field), MANY];
+        reader.conn.prepare_cached(sql)?.query_row(params, |row| row.get(0))
+    };
+    Ok(count().map_err(from_sqlite)? >= MANY)
+}
+
 /// The traces that have a value on a day.
 pub(crate) fn having(
     reader: &Reader<'_>,

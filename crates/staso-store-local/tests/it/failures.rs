@@ -70,7 +70,8 @@ fn damage(dir: &std::path::Path, sql: &str) {
 }
 
 /// The one segment there is.
-fn segment(dir: &std::path::Path) -> std::path::PathBuf {
+/// The one segment of a directory.
+pub(crate) fn segment(dir: &std::path::Path) -> std::path::PathBuf {
     let mut found = vec![dir.join("segments")];
     loop {
         let path = found.pop().unwrap();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,17 +28,22 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     below.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// Where the index of a segment stands in its file.
+pub(crate) fn index_of(path: &Path) -> Range<usize> {
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let known = reader.metadata().file_metadata().key_value_metadata().unwrap();
+    let place = known.iter().find(|pair| pair.key == "staso.index").unwrap();
+    let numbers = place.value.as_deref().unwrap().split(' ').map(|number| number.parse().unwrap());
+    let [from, length, _]: [usize; 3] = numbers.collect::<Vec<_>>().try_into().unwrap();
+    from..from + length
+}
+
 /// The terms of a segment's index, one after another; of another file nothing.
 fn terms(path: &Path) -> Vec<u8> {
     if path.extension().is_none_or(|extension| extension != "parquet") {
         return Vec::new();
     }
-    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
-    let known = reader.metadata().file_metadata().key_value_metadata().unwrap();
-    let place = known.iter().find(|pair| pair.key == "staso.index").unwrap();
-    let (from, length) = place.value.as_deref().unwrap().split_once(' ').unwrap();
-    let [from, length]: [usize; 2] = [from, length].map(|number| number.parse().unwrap());
-    let index = &fs::read(path).unwrap()[from..from + length];
+    let index = &fs::read(path).unwrap()[index_of(path)];
     let number = |at: usize| u32::from_le_bytes(index[at..at + 4].try_into().unwrap()) as usize;
     let terms = fst::Map::new(&index[16 + 28 * number(8) + number(12)..]).unwrap();
     terms.stream().into_byte_keys().concat()

@@ -121,7 +121,7 @@ impl Expected {
         let mut asked = Vec::new();
         for span in &self.spans {
             asked.push((&span.workspace, Filter::SpanName(span.name.clone())));
-            each_metadata(&span.attributes, 100, &mut |path, text| {
+            each_metadata(&span.attributes, 100, 100, &mut |path, text| {
                 let wanted = TextMatch::Equals(text.to_owned());
                 asked.push((&span.workspace, Filter::Metadata(path.to_owned(), wanted)));
                 true

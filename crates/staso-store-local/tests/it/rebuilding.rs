@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use staso_store::query::{Filter, TraceQuery};
 use staso_store::{Sign, Store};
 use staso_store_local::{LocalStore, Options, inspect};
 
+use super::failures::{everything, segment};
+use super::forgetting::index_of;
 use super::golden::Golden;
 use super::{PROCESS, batch, held, signs, span};
 
@@ -66,6 +69,35 @@ async fn a_catalog_of_before_the_flush_is_brought_up() {
     let found = inspect(golden.path());
     assert!(found.damage.iter().any(|damage| damage.problem.contains("older than its segments")));
     assert_rebuilt(&golden).await;
+}
+
+/// The checksums of a file's blocks are made anew from what is there: the index of a segment has one of its own.
+#[tokio::test]
+async fn a_damaged_index_is_not_believed_without_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    store.append(batch((1..=40).map(|n| span(n, n)).collect())).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    let path = segment(dir.path());
+    let sound = fs::read(&path).unwrap();
+    let index = index_of(&path);
+    assert!(index.len() > 1_000);
+    for at in index.step_by(101) {
+        let mut broken = sound.clone();
+        broken[at] ^= 0x11;
+        fs::write(&path, &broken).unwrap();
+        fs::remove_file(dir.path().join("catalog.db")).unwrap();
+        let store = LocalStore::open(dir.path(), &Options::default()).unwrap();
+        let threes: Vec<i64> = (30..40).rev().chain([3]).collect();
+        for (name, wanted) in [("span 7", vec![7]), ("span 3", threes)] {
+            let filter = Filter::SpanName(name.to_owned());
+            let rows = store.traces(&TraceQuery { filter, ..everything() }).await.unwrap().rows;
+            let found: Vec<i64> = rows.iter().map(|row| row.start_ns).collect();
+            assert_eq!(found, wanted, "byte {at}");
+        }
+        store.close().await.unwrap();
+    }
 }
 
 #[test]
