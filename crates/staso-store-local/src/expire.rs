@@ -30,8 +30,9 @@ pub(crate) struct Plan {
     pub(crate) traces: Vec<TraceId>,
     /// The segments that were looked through: a trace with rows in another stays.
     pub(crate) segments: HashSet<i64>,
-    /// The number of the newest that there was.
-    pub(crate) newest: i64,
+    /// All that there were, these and younger ones. What stands in another file came or was moved there since. Its
+    /// number does not say so: a compaction takes its numbers when it begins, flushes take later ones meanwhile.
+    pub(crate) all: HashSet<i64>,
     /// Those of them of which nothing stays.
     pub(crate) spent: Vec<Spent>,
     /// Whether some of the traces wait for a flush.
@@ -137,15 +138,18 @@ pub(crate) fn plan(reader: &Reader<'_>, age: Age) -> Result<Plan, StoreError> {
         needs_flush: traces.iter().any(|trace_id| hot.contains(trace_id)),
         spent,
         segments: known.iter().map(|known| known.number).collect(),
-        newest: newest(reader)?,
+        all: numbers(reader)?,
         traces,
     })
 }
 
-/// The number of the newest segment.
-fn newest(reader: &Reader<'_>) -> Result<i64, StoreError> {
-    let sql = "SELECT coalesce(max(segment), 0) FROM segments";
-    let read = || reader.conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+/// The numbers of all segments of the workspace.
+fn numbers(reader: &Reader<'_>) -> Result<HashSet<i64>, StoreError> {
+    let sql = "SELECT segment FROM segments WHERE ws = ?1";
+    let read = || -> rusqlite::Result<HashSet<i64>> {
+        let mut statement = reader.conn.prepare_cached(sql)?;
+        statement.query_map([reader.ws], |row| row.get(0))?.collect()
+    };
     read().map_err(from_sqlite)
 }
 
@@ -271,8 +275,8 @@ impl Found {
 }
 
 impl Transaction<'_> {
-    /// Lets a trace go, if all of it still may. Answers how many spans that were; `None` where a compaction has
-    /// moved it since to files that were not looked through.
+    /// Lets a trace go, if all of it still may. Answers how many spans that were; `None` where some of it
+    /// stands in a file that was not there when it was looked for: a compaction has moved it.
     pub(crate) fn expire(
         &mut self,
         ws: i64,
@@ -285,7 +289,7 @@ impl Transaction<'_> {
         }
         let parts = self.reader(ws, "").parts(trace_id)?;
         if !parts.iter().all(|part| plan.segments.contains(&part.segment)) {
-            let has_moved = parts.iter().any(|part| part.segment > plan.newest);
+            let has_moved = parts.iter().any(|part| !plan.all.contains(&part.segment));
             return Ok((!has_moved).then_some(0));
         }
         let mut spans = 0;
