@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) segments: Arc<Segments>,
     /// Whether the catalog may have a tombstone: where not, none is looked for.
     pub(crate) has_tombstones: bool,
+    /// The number of the last change that was noted. No rollback takes it back.
+    pub(crate) last_change: u64,
 }
 
 /// A batch on its way in, its spans apart, to be shared with the hot set.
@@ -58,11 +60,26 @@ impl Kept {
     /// Forgets what a rolled-back transaction may have put in; `hot` is what stood before it.
     pub(crate) fn forget(&mut self, hot: Hot) {
         self.hot = hot;
+        self.note_all();
         // One look too many harms nothing.
         self.has_tombstones = true;
         self.cache.clear();
         self.workspaces.clear();
         self.slugs.clear();
+    }
+
+    /// Notes a change to a trace of this reach.
+    fn note(&mut self, ws: i64, reach: Option<(i64, i64)>) {
+        self.last_change += 1;
+        if let Some(reach) = reach {
+            self.hot.changes.note(ws, reach, self.last_change);
+        }
+    }
+
+    /// Notes a change of which it is not known what it reaches.
+    pub(crate) fn note_all(&mut self) {
+        self.last_change += 1;
+        self.hot.changes.note_all(self.last_change);
     }
 }
 
@@ -323,10 +340,11 @@ impl<'a> Transaction<'a> {
         let (ws, trace_id) = *trace;
         let slug = self.kept.slugs.get(&ws).cloned().unwrap_or_default();
         let cached = self.cached(trace, &slug)?;
-        let rollup = cached.rollup();
+        let (rollup, reach) = (cached.rollup(), cached.reach());
         let had_row = cached.has_row;
         let open: Vec<ProcessId> = rollup.open_processes().iter().copied().collect();
         let known_open = std::mem::replace(&mut cached.open_processes, open.clone());
+        self.kept.note(ws, reach);
         self.write_open_traces(trace, &known_open, &open)?;
         let stored = StoredRow::of(&rollup, &slug, trace_id);
         let has_row = stored.is_some();

@@ -24,6 +24,9 @@ pub(crate) struct CachedTrace {
     blocks: Vec<Option<Rollup>>,
     bytes: usize,
     used_at: u64,
+    /// The starts of all spans that are or were here, and whether one is not known.
+    starts: Option<(i64, i64)>,
+    has_unknown_start: bool,
     /// Whether the trace stands in the list.
     pub(crate) has_row: bool,
     /// The processes that the catalog knows to hold an open span of it.
@@ -87,6 +90,13 @@ impl CachedTrace {
             size_of::<Slot>() + summary.as_ref().map_or(0, SpanSummary::memory_bytes)
         };
         self.bytes += bytes_of(&summary);
+        match &summary {
+            Some(SpanSummary { start_ns, .. }) => {
+                let (first, last) = self.starts.unwrap_or((*start_ns, *start_ns));
+                self.starts = Some((first.min(*start_ns), last.max(*start_ns)));
+            }
+            None => self.has_unknown_start = true,
+        }
         let slot = Slot { place, version, summary };
         if let Some(at) = self.places.get(&span_id) {
             self.bytes -= bytes_of(&self.slots[*at].summary);
@@ -103,6 +113,12 @@ impl CachedTrace {
         }
         self.places.insert(span_id, at);
         self.slots.push(slot);
+    }
+
+    /// The earliest and the latest start that a span of it has or had, as far as this knows; all times where a
+    /// start cannot be told, `None` of no spans.
+    pub(crate) fn reach(&self) -> Option<(i64, i64)> {
+        if self.has_unknown_start { Some((i64::MIN, i64::MAX)) } else { self.starts }
     }
 
     /// Says where a version went, if it is still the newest.

@@ -230,7 +230,8 @@ impl Transaction<'_> {
     }
 
     /// A trace's row, what it is found by and its annotations go. Answers how many rows it had.
-    pub(crate) fn take_out_of_list(&self, trace: &TraceRef) -> Result<usize, StoreError> {
+    pub(crate) fn take_out_of_list(&mut self, trace: &TraceRef) -> Result<usize, StoreError> {
+        self.kept.note_all();
         terms::replace(self.conn, trace, None)?;
         let (ws, trace_id) = *trace;
         let sql = "DELETE FROM annotations WHERE ws = ?1 AND trace_id = ?2";

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use staso_model::{Payload, Span, SpanId, Value, Version};
 
 use crate::cache::TraceRef;
+use crate::changes::Changes;
 
 /// More shards: less is copied per change, more per view.
 const SHARDS: usize = 512;
@@ -22,6 +23,8 @@ pub(crate) struct Hot {
     bytes: usize,
     /// Of those spans that may go to a segment.
     settled_bytes: usize,
+    /// Not of the hot spans alone: of everything that the snapshot shows to which this belongs.
+    pub(crate) changes: Changes,
 }
 
 /// The hot spans of one trace.
@@ -29,7 +32,12 @@ pub(crate) type HotTrace = HashMap<SpanId, Arc<Span>>;
 
 impl Hot {
     pub(crate) fn new() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS], bytes: 0, settled_bytes: 0 }
+        Self {
+            shards: vec![Arc::default(); SHARDS],
+            bytes: 0,
+            settled_bytes: 0,
+            changes: Changes::default(),
+        }
     }
 
     /// About how much memory the spans hold.

@@ -12,6 +12,7 @@ mod adopt;
 mod apply;
 mod backup;
 mod cache;
+mod changes;
 mod compact;
 mod decode;
 mod decompressor;
@@ -97,6 +98,7 @@ pub struct LocalStore {
     room: Arc<Semaphore>,
     room_kib: Arc<Semaphore>,
     bounds: Bounds,
+    sums: Arc<numbers::Sums>,
     writer: Mutex<Option<Writing>>,
 }
 
@@ -127,6 +129,7 @@ impl LocalStore {
             Bounds { queue_batches: options.queue_batches.max(1), hot_bytes: options.hot_bytes };
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
+            sums: Arc::new(numbers::Sums::new(options.sums_bytes)),
             searches: Arc::new(Semaphore::new((options.readers / 2).max(1))),
             shared,
             queue_wait: options.queue_wait,
@@ -325,7 +328,9 @@ impl Store for LocalStore {
         Matcher::new(&query.filter)?;
         let (watch, stop) = numbers::watch();
         let asked = query.clone();
-        let read = move |reader: &Reader<'_>| numbers::metrics(reader, &asked, &stop).map(Some);
+        let sums = Arc::clone(&self.sums);
+        let read =
+            move |reader: &Reader<'_>| numbers::metrics(reader, &sums, &asked, &stop).map(Some);
         let found = self.read(&query.workspace, query.now_ns, read).await?;
         drop(watch);
         found.map_or_else(|| Tallies::new(query).map(Tallies::finish), Ok)
@@ -336,7 +341,9 @@ impl Store for LocalStore {
         let nobody = Agents::new(query)?;
         let (watch, stop) = numbers::watch();
         let asked = query.clone();
-        let read = move |reader: &Reader<'_>| numbers::agents(reader, &asked, &stop).map(Some);
+        let sums = Arc::clone(&self.sums);
+        let read =
+            move |reader: &Reader<'_>| numbers::agents(reader, &sums, &asked, &stop).map(Some);
         let found = self.read(&query.workspace, query.now_ns, read).await?;
         drop(watch);
         Ok(found.unwrap_or_else(|| nobody.finish()))

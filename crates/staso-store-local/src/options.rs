@@ -27,6 +27,9 @@ pub struct Options {
     pub forget_after: Duration,
     /// Memory for the rollup inputs of busy traces, bytes.
     pub cache_bytes: usize,
+    /// Memory for sums that metrics and agents were answered with, bytes: nothing is added up twice that did not
+    /// change. 0: nothing is kept.
+    pub sums_bytes: usize,
     /// How many receipts are kept, whatever their age.
     pub max_receipts: u64,
     /// The log and the catalog may each grow to this many bytes, then appends answer `DiskFull`; `None`: to the end
@@ -51,6 +54,7 @@ impl Default for Options {
             compact_bytes: 64 << 20,
             forget_after: Duration::from_secs(30),
             cache_bytes: 96 << 20,
+            sums_bytes: 32 << 20,
             max_receipts: 1_000_000,
             max_bytes: None,
             die_at_step: None,

@@ -181,6 +181,7 @@ impl Writer {
             hot: Hot::new(),
             segments: Arc::clone(&segments),
             has_tombstones: forget::has_tombstones(&conn)?,
+            last_change: 0,
         };
         let (applied, flushed) =
             (meta("applied")?.cast_unsigned(), meta("flushed")?.cast_unsigned());

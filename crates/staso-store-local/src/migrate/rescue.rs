@@ -76,6 +76,7 @@ impl<'a> Rescue<'a> {
             hot: Hot::new(),
             segments: Arc::clone(segments),
             has_tombstones: false,
+            last_change: 0,
         };
         Ok(Self { segments, kept, replaced: Vec::new(), touched: HashMap::new() })
     }

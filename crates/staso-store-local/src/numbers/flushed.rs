@@ -76,15 +76,14 @@ pub(super) struct Part {
 /// The segments of a time, pruned by the starts that the catalog knows.
 pub(super) fn segments(
     reader: &Reader<'_>,
-    from_ns: i64,
-    to_ns: Option<i64>,
+    (first, last): (i64, i64),
 ) -> Result<Vec<Part>, StoreError> {
     let sql = "SELECT segment, path FROM segments
-               WHERE ws = ?1 AND max_start_ns >= ?2 AND (?3 IS NULL OR min_start_ns < ?3)
+               WHERE ws = ?1 AND max_start_ns >= ?2 AND min_start_ns <= ?3
                ORDER BY segment";
     let read = || -> rusqlite::Result<Vec<Part>> {
         let mut statement = reader.conn.prepare_cached(sql)?;
-        let rows = statement.query_map(params![reader.ws, from_ns, to_ns], |row| {
+        let rows = statement.query_map(params![reader.ws, first, last], |row| {
             Ok(Part { number: row.get(0)?, path: row.get(1)? })
         })?;
         rows.collect()

@@ -1,10 +1,13 @@
 //! Metrics, agents and conversations of the engine.
 //!
 //! Runs and conversations are read from the catalog's rows; spans from the hot set and from those
-//! columns of segments that the question needs ([`flushed`]). The sums are the contract's own.
+//! columns of segments that the question needs ([`flushed`]). The sums are the contract's own; those of
+//! parts of the time that nothing has changed are kept ([`kept`]).
 
 mod flushed;
+mod kept;
 mod latest;
+mod parts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +20,8 @@ use staso_store::conversations::{
 };
 use staso_store::matching::{self, Matcher};
 use staso_store::metrics::{
-    Agents, AgentsPage, AgentsQuery, GroupBy, Measure, MetricsQuery, Series, SpanFacts, Tallies,
-    Traces, TracesOf,
+    AgentSums, Agents, AgentsPage, AgentsQuery, GroupBy, Measure, MetricsQuery, Series, SpanFacts,
+    Tallies, Traces, TracesOf,
 };
 use staso_store::query::{Filter, Sort, TextField, TextMatch, TraceQuery};
 use staso_store::rollup::{Rollup, SpanSummary};
@@ -27,6 +30,8 @@ use staso_store::row::TraceRow;
 use crate::error::from_sqlite;
 use crate::list::{self, LazySpans};
 use crate::numbers::flushed::Wanted;
+pub(crate) use crate::numbers::kept::Sums;
+use crate::numbers::kept::{AgentsKey, BucketKey, Part};
 use crate::read::Reader;
 
 /// Tells the work to stop when it is dropped: with the future of whoever asked.
@@ -87,14 +92,25 @@ impl<'a> Scope<'a> {
         self.query.environment.is_some() || self.query.filter != Filter::everything()
     }
 
+    /// Whether nothing but an environment chooses traces: then what the sums of a time are changes with what is
+    /// stored of that time alone.
+    fn may_keep(&self) -> bool {
+        self.query.filter == Filter::everything()
+    }
+
+    /// What looks up traces of this scope.
+    fn traces(&self) -> TracesOf<'_> {
+        TracesOf::new(self, self.is_filtered())
+    }
+
     /// Calls `found` with every trace that began in this time.
     fn rows(
         &self,
-        from_ns: Option<i64>,
-        to_ns: Option<i64>,
+        (first, last): Part,
         stop: &Stop,
         found: &mut dyn FnMut(TraceRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let (from_ns, to_ns) = (Some(first), last.checked_add(1));
         let query = TraceQuery { from_ns, to_ns, ..self.query.clone() };
         list::each(self.reader, &query, stop, found)
     }
@@ -102,26 +118,25 @@ impl<'a> Scope<'a> {
     /// Calls `found` with every span that began in this time, wherever it is.
     fn spans(
         &self,
-        (from_ns, to_ns): (i64, Option<i64>),
+        time: Part,
         wanted: &Wanted,
         stop: &Stop,
+        traces: &mut TracesOf<'_>,
         found: &mut dyn FnMut(&SpanFacts<'_>, &mut TracesOf<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut traces = TracesOf::new(self, self.is_filtered());
-        let is_in_time =
-            |start_ns: i64| from_ns <= start_ns && to_ns.is_none_or(|to_ns| start_ns < to_ns);
+        let is_in_time = |start_ns: i64| time.0 <= start_ns && start_ns <= time.1;
         for (ws, span) in self.reader.hot.spans() {
             stop.check()?;
             if ws == self.reader.ws && !span.dropped && is_in_time(span.start_ns) {
-                found(&SpanFacts::from(&**span), &mut traces)?;
+                found(&SpanFacts::from(&**span), traces)?;
             }
         }
-        for part in flushed::segments(self.reader, from_ns, to_ns)? {
+        for part in flushed::segments(self.reader, time)? {
             let each = &mut |facts: &SpanFacts<'_>, traces: &mut TracesOf<'_>| {
                 stop.check()?;
                 if is_in_time(facts.start_ns) { found(facts, traces) } else { Ok(()) }
             };
-            flushed::each(self.reader, &part, wanted, &mut traces, each)?;
+            flushed::each(self.reader, &part, wanted, traces, each)?;
         }
         Ok(())
     }
@@ -154,42 +169,117 @@ impl Traces for Scope<'_> {
     }
 }
 
-/// Measures over time.
+/// Measures over time. Buckets whose sums are kept are not looked at.
 pub(crate) fn metrics(
     reader: &Reader<'_>,
+    sums: &Sums,
     query: &MetricsQuery,
     stop: &Stop,
 ) -> Result<Series, StoreError> {
     let scope = Scope::new(reader, query.environment.as_ref(), &query.filter)?;
     let mut tallies = Tallies::new(query)?;
-    let (from_ns, to_ns) = (query.from_ns(), query.to_ns());
-    if query.wants_runs() {
-        scope.rows(Some(from_ns), Some(to_ns), stop, &mut |row| tallies.add_run(&row))?;
+    let last_change = |part: Part| reader.hot.changes.last(reader.ws, part);
+    let key = |part: Part| BucketKey {
+        ws: reader.ws,
+        environment: query.environment.clone(),
+        measures: query.measures.clone(),
+        group_by: query.group_by,
+        part,
+    };
+    let mut missing = Vec::new();
+    for (bucket, ends) in query.edges.windows(2).enumerate() {
+        let part = (ends[0], ends[1] - 1);
+        let kept = Some(()).filter(|()| scope.may_keep());
+        match kept.and_then(|()| sums.buckets.get(&key(part), last_change(part))) {
+            Some(kept) => tallies.add_bucket(bucket, &kept)?,
+            None => missing.push((bucket, part)),
+        }
     }
-    if query.wants_spans() {
-        let wanted = Wanted::of(&query.measures, query.group_by, scope.is_filtered());
-        scope.spans((from_ns, Some(to_ns)), &wanted, stop, &mut |span, traces| {
-            tallies.add_span(span, traces)
-        })?;
+    let wanted = Wanted::of(&query.measures, query.group_by, scope.is_filtered());
+    for run in missing.chunk_by(|a, b| a.0 + 1 == b.0) {
+        let Some(time) = ends(run.iter().map(|(_, part)| *part)) else { continue };
+        if query.wants_runs() {
+            scope.rows(time, stop, &mut |row| tallies.add_run(&row))?;
+        }
+        if query.wants_spans() {
+            let add = &mut |span: &SpanFacts<'_>, traces: &mut TracesOf<'_>| {
+                tallies.add_span(span, traces)
+            };
+            scope.spans(time, &wanted, stop, &mut scope.traces(), add)?;
+        }
     }
     stop.check()?;
+    if scope.may_keep() {
+        for (bucket, part) in missing {
+            let added = tallies.bucket_sums(bucket);
+            let bytes = added.memory_bytes();
+            sums.buckets.put(key(part), last_change(part), added, bytes);
+        }
+    }
     Ok(tallies.finish())
 }
 
-/// Agents and their versions.
+/// From the first start of the first part to the last one of the last.
+fn ends(parts: impl Iterator<Item = Part> + Clone) -> Option<Part> {
+    Some((parts.clone().next()?.0, parts.last()?.1))
+}
+
+/// Agents and their versions. Hours and days whose sums are kept are not looked at.
 pub(crate) fn agents(
     reader: &Reader<'_>,
+    sums: &Sums,
     query: &AgentsQuery,
     stop: &Stop,
 ) -> Result<AgentsPage, StoreError> {
-    const MEASURES: [Measure; 2] = [Measure::Tokens, Measure::Cost];
     let scope = Scope::new(reader, query.environment.as_ref(), &query.filter)?;
     let mut agents = Agents::new(query)?;
-    scope.rows(query.from_ns, query.to_ns, stop, &mut |row| agents.add_run(&row))?;
-    let wanted = Wanted::of(&MEASURES, Some(GroupBy::AgentVersion), scope.is_filtered());
-    let bounds = (query.from_ns.unwrap_or(i64::MIN), query.to_ns);
-    scope.spans(bounds, &wanted, stop, &mut |span, traces| agents.add_span(span, traces))?;
+    let last_change = |part: Part| reader.hot.changes.last(reader.ws, part);
+    let key =
+        |part: Part| AgentsKey { ws: reader.ws, environment: query.environment.clone(), part };
+    let parts = match parts::time(query.from_ns, query.to_ns) {
+        Some(time) if scope.may_keep() => parts::parts(time, query.now_ns),
+        time => time.into_iter().collect(),
+    };
+    let may_keep = |part: Part| scope.may_keep() && parts::is_kept(part);
+    let mut missing = Vec::new();
+    for part in parts {
+        let kept = Some(()).filter(|()| may_keep(part));
+        match kept.and_then(|()| sums.agents.get(&key(part), last_change(part))) {
+            Some(kept) => agents.add_part(&kept)?,
+            None => missing.push(part),
+        }
+    }
+    for run in missing.chunk_by(|a, b| a.1 + 1 == b.0) {
+        for (part, mut added) in run.iter().copied().zip(agents_of(&scope, run, stop)?) {
+            agents.add_part(&added)?;
+            if may_keep(part) {
+                added.shrink();
+                let bytes = added.memory_bytes();
+                sums.agents.put(key(part), last_change(part), added, bytes);
+            }
+        }
+    }
     Ok(agents.finish())
+}
+
+/// The sums of parts that follow one another, in one pass.
+fn agents_of(scope: &Scope<'_>, parts: &[Part], stop: &Stop) -> Result<Vec<AgentSums>, StoreError> {
+    const MEASURES: [Measure; 2] = [Measure::Tokens, Measure::Cost];
+    let mut sums = vec![AgentSums::default(); parts.len()];
+    let Some(time) = ends(parts.iter().copied()) else { return Ok(sums) };
+    let at = |start_ns: i64| parts.partition_point(|part| part.0 <= start_ns).saturating_sub(1);
+    let mut traces = scope.traces();
+    scope.rows(time, stop, &mut |row| {
+        // Spans without an agent's name count to that of their trace: it is not looked up a second time.
+        traces.learn(&row);
+        sums[at(row.start_ns)].add_run(&row)
+    })?;
+    let wanted = Wanted::of(&MEASURES, Some(GroupBy::AgentVersion), scope.is_filtered());
+    scope.spans(time, &wanted, stop, &mut traces, &mut |span, traces| {
+        sums[at(span.start_ns)].add_span(span, traces)
+    })?;
+    stop.check()?;
+    Ok(sums)
 }
 
 /// One page of conversations.
@@ -205,10 +295,12 @@ pub(crate) fn conversations(
         return Ok(page);
     }
     let mut conversations = Conversations::default();
-    scope.rows(query.from_ns, query.to_ns, stop, &mut |row| {
-        conversations.add(&row);
-        Ok(())
-    })?;
+    if let Some(time) = parts::time(query.from_ns, query.to_ns) {
+        scope.rows(time, stop, &mut |row| {
+            conversations.add(&row);
+            Ok(())
+        })?;
+    }
     Ok(conversations.page(query.after.as_ref(), query.limit))
 }
 
@@ -222,7 +314,7 @@ pub(crate) fn conversation(
     let named = Filter::Text(TextField::Session, named);
     let scope = Scope::new(reader, None, &named)?;
     let mut rows = Vec::new();
-    scope.rows(None, None, stop, &mut |row| {
+    scope.rows((i64::MIN, i64::MAX), stop, &mut |row| {
         if row.session_id.as_ref() == Some(&query.session_id) {
             rows.push(row);
         }

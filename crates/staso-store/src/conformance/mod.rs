@@ -18,6 +18,7 @@ mod hostile;
 mod lists;
 mod numbers;
 mod property;
+mod property_kept;
 mod property_search;
 mod property_sums;
 mod retentions;
@@ -38,6 +39,7 @@ pub use hostile::*;
 pub use lists::*;
 pub use numbers::*;
 pub use property::engine_equals_memory;
+pub use property_kept::kept_sums_follow_changes;
 pub use property_search::search_equals_memory;
 pub use retentions::*;
 pub use search::*;
@@ -172,6 +174,10 @@ macro_rules! conformance_suite {
         #[test]
         fn engine_equals_memory() {
             $crate::conformance::engine_equals_memory(|| $factory);
+        }
+        #[test]
+        fn kept_sums_follow_changes() {
+            $crate::conformance::kept_sums_follow_changes(|| $factory);
         }
         #[test]
         fn search_equals_memory() {

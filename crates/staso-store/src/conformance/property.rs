@@ -31,7 +31,7 @@ pub(super) const WORKSPACES: [&str; 2] = ["a", "b"];
 const WORDS: [&str; 6] = ["alpha", "Alpha", "beta", "βΣ", "a*b", ""];
 
 #[derive(Debug, Clone)]
-enum Write {
+pub(super) enum Write {
     Append(Box<Batch>),
     Delete(&'static str, AnnotationId),
     Forget(Deletion),
@@ -71,28 +71,7 @@ async fn compare<F: StoreFactory>(
     let memory = MemoryStore::new();
     let mut engine = factory.open().await;
     for write in history {
-        match write {
-            Write::Append(batch) => {
-                let wanted = memory.append((*batch).clone()).await.unwrap();
-                prop_assert_eq!(engine.append(*batch).await.unwrap(), wanted);
-            }
-            Write::Delete(workspace, id) => {
-                let wanted = memory.delete_annotation(workspace, &id).await.unwrap();
-                prop_assert_eq!(engine.delete_annotation(workspace, &id).await.unwrap(), wanted);
-            }
-            Write::Forget(deletion) => {
-                let wanted = memory.delete(&deletion).await.unwrap();
-                let found = engine.delete(&deletion).await.unwrap();
-                prop_assert_eq!(found.job == 0, wanted.job == 0);
-                prop_assert_eq!(Deleted { job: 0, ..found }, Deleted { job: 0, ..wanted });
-            }
-            Write::Retain(retention) => {
-                let wanted = memory.retain(&retention).await.unwrap();
-                let found = engine.retain(&retention).await.unwrap();
-                prop_assert_eq!(Retained { bytes: 0, ..found }, wanted);
-            }
-            Write::Reopen => engine = reopen(&factory, engine).await,
-        }
+        engine = write_both(&factory, engine, &memory, write).await?;
     }
     compare_everything(&engine, &memory).await?;
     for question in questions {
@@ -102,6 +81,38 @@ async fn compare<F: StoreFactory>(
         compare_sums(&engine, &memory, sums).await?;
     }
     Ok(())
+}
+
+/// Has both do the same, and compares what they answer. Answers the engine, opened again where that was it.
+pub(super) async fn write_both<F: StoreFactory>(
+    factory: &F,
+    engine: F::Store,
+    memory: &MemoryStore,
+    write: Write,
+) -> Result<F::Store, TestCaseError> {
+    match write {
+        Write::Append(batch) => {
+            let wanted = memory.append((*batch).clone()).await.unwrap();
+            prop_assert_eq!(engine.append(*batch).await.unwrap(), wanted);
+        }
+        Write::Delete(workspace, id) => {
+            let wanted = memory.delete_annotation(workspace, &id).await.unwrap();
+            prop_assert_eq!(engine.delete_annotation(workspace, &id).await.unwrap(), wanted);
+        }
+        Write::Forget(deletion) => {
+            let wanted = memory.delete(&deletion).await.unwrap();
+            let found = engine.delete(&deletion).await.unwrap();
+            prop_assert_eq!(found.job == 0, wanted.job == 0);
+            prop_assert_eq!(Deleted { job: 0, ..found }, Deleted { job: 0, ..wanted });
+        }
+        Write::Retain(retention) => {
+            let wanted = memory.retain(&retention).await.unwrap();
+            let found = engine.retain(&retention).await.unwrap();
+            prop_assert_eq!(Retained { bytes: 0, ..found }, wanted);
+        }
+        Write::Reopen => return Ok(reopen(factory, engine).await),
+    }
+    Ok(engine)
 }
 
 async fn compare_everything<S: Store>(
@@ -165,7 +176,7 @@ async fn compare_question<S: Store>(
 
 const TRACES: [u8; 4] = [0, 1, 2, 3];
 
-fn write() -> impl Strategy<Value = Write> {
+pub(super) fn write() -> impl Strategy<Value = Write> {
     let workspace = select(&WORKSPACES[..]);
     prop_oneof![
         12 => batch().prop_map(|batch| Write::Append(Box::new(batch))),

@@ -15,7 +15,7 @@ use crate::traits::Store;
 /// One random scope, asked for in every way.
 #[derive(Debug, Clone)]
 pub(super) struct Sums {
-    metrics: MetricsQuery,
+    pub(super) metrics: MetricsQuery,
     sort: AgentSort,
     turns: TurnsQuery,
 }

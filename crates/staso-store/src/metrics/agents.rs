@@ -121,42 +121,28 @@ pub(crate) fn check(query: &AgentsQuery) -> Result<(), StoreError> {
     Ok(())
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sums {
     tally: Tally,
     latest_start_ns: Option<i64>,
 }
 
-/// The sums of a query under way.
-pub struct Agents<'q> {
-    query: &'q AgentsQuery,
-    agents: BTreeMap<String, (Sums, BTreeMap<Option<String>, Sums>)>,
+/// An agent's sums, and those of its versions.
+type OfAgent = (Sums, BTreeMap<Option<String>, Sums>);
+
+/// What agents did in some part of the time, apart from the query that asked for it.
+#[derive(Debug, Clone, Default)]
+pub struct AgentSums {
+    agents: BTreeMap<String, OfAgent>,
     versions: usize,
 }
 
-impl<'q> Agents<'q> {
-    /// Nothing yet.
-    ///
-    /// # Errors
-    /// [`StoreError::BadQuery`] for a limit out of range.
-    pub fn new(query: &'q AgentsQuery) -> Result<Self, StoreError> {
-        check(query)?;
-        Ok(Self { query, agents: BTreeMap::new(), versions: 0 })
-    }
-
-    fn is_in_time(&self, start_ns: i64) -> bool {
-        self.query.from_ns.is_none_or(|from_ns| from_ns <= start_ns)
-            && self.query.to_ns.is_none_or(|to_ns| start_ns < to_ns)
-    }
-
-    /// Adds a trace that the query's filter and environment admit, whenever it began.
+impl AgentSums {
+    /// Adds a trace.
     ///
     /// # Errors
     /// [`StoreError::BadQuery`] when there are too many agents and versions.
     pub fn add_run(&mut self, row: &TraceRow) -> Result<(), StoreError> {
-        if !self.is_in_time(row.start_ns) {
-            return Ok(());
-        }
         let mut last = None;
         for (agent, version) in &row.agent_pairs {
             let (all, own) = self.sums(agent, version.as_deref())?;
@@ -170,7 +156,7 @@ impl<'q> Agents<'q> {
         Ok(())
     }
 
-    /// Adds the newest version of a span that was not dropped, whenever it began.
+    /// Adds the newest version of a span that was not dropped, if its trace is one that `traces` admits.
     ///
     /// # Errors
     /// [`StoreError::BadQuery`] when there are too many agents and versions; those of `traces`.
@@ -179,7 +165,7 @@ impl<'q> Agents<'q> {
         span: &SpanFacts<'_>,
         traces: &mut TracesOf<'_>,
     ) -> Result<(), StoreError> {
-        if !self.is_in_time(span.start_ns) || !traces.admits(&span.trace_id)? {
+        if !traces.admits(&span.trace_id)? {
             return Ok(());
         }
         let tokens = traces.tokens(span)?;
@@ -200,6 +186,48 @@ impl<'q> Agents<'q> {
         Ok(())
     }
 
+    /// Adds the sums of other traces and spans.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] when there are too many agents and versions.
+    pub fn merge(&mut self, other: &Self) -> Result<(), StoreError> {
+        for (agent, (all, versions)) in &other.agents {
+            for (version, sums) in versions {
+                self.sums(agent, version.as_deref())?.1.merge(sums);
+            }
+            if let Some((own, _)) = self.agents.get_mut(agent) {
+                own.merge(all);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes as little room as it can: it is to be kept.
+    pub fn shrink(&mut self) {
+        for (all, versions) in self.agents.values_mut() {
+            all.tally.shrink();
+            versions.values_mut().for_each(|sums| sums.tally.shrink());
+        }
+    }
+
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let of_version = |(version, sums): (&Option<String>, &Sums)| {
+            size_of::<Option<String>>()
+                + version.as_ref().map_or(0, String::len)
+                + sums.tally.memory_bytes()
+        };
+        let of_agent = |(name, (all, versions)): (&String, &OfAgent)| {
+            size_of::<OfAgent>()
+                + name.len()
+                + all.tally.memory_bytes()
+                + versions.iter().map(of_version).sum::<usize>()
+        };
+        self.agents.iter().map(of_agent).sum()
+    }
+
+    /// The sums of an agent and of its version.
     fn sums(
         &mut self,
         agent: &str,
@@ -217,6 +245,56 @@ impl<'q> Agents<'q> {
         let own = versions.entry(key).or_default();
         Ok((all, own))
     }
+}
+
+/// The sums of a query under way.
+pub struct Agents<'q> {
+    query: &'q AgentsQuery,
+    sums: AgentSums,
+}
+
+impl<'q> Agents<'q> {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] for a limit out of range.
+    pub fn new(query: &'q AgentsQuery) -> Result<Self, StoreError> {
+        check(query)?;
+        Ok(Self { query, sums: AgentSums::default() })
+    }
+
+    fn is_in_time(&self, start_ns: i64) -> bool {
+        self.query.from_ns.is_none_or(|from_ns| from_ns <= start_ns)
+            && self.query.to_ns.is_none_or(|to_ns| start_ns < to_ns)
+    }
+
+    /// Adds a trace that the query's filter and environment admit, whenever it began.
+    ///
+    /// # Errors
+    /// Those of [`AgentSums::add_run`].
+    pub fn add_run(&mut self, row: &TraceRow) -> Result<(), StoreError> {
+        if self.is_in_time(row.start_ns) { self.sums.add_run(row) } else { Ok(()) }
+    }
+
+    /// Adds the newest version of a span that was not dropped, whenever it began.
+    ///
+    /// # Errors
+    /// Those of [`AgentSums::add_span`].
+    pub fn add_span(
+        &mut self,
+        span: &SpanFacts<'_>,
+        traces: &mut TracesOf<'_>,
+    ) -> Result<(), StoreError> {
+        if self.is_in_time(span.start_ns) { self.sums.add_span(span, traces) } else { Ok(()) }
+    }
+
+    /// Adds what agents did in a part of the query's time, as if it came one by one.
+    ///
+    /// # Errors
+    /// Those of [`AgentSums::merge`].
+    pub fn add_part(&mut self, part: &AgentSums) -> Result<(), StoreError> {
+        self.sums.merge(part)
+    }
 
     /// The answer.
     #[must_use]
@@ -230,7 +308,7 @@ impl<'q> Agents<'q> {
             versions.sort_by_key(|row| std::cmp::Reverse(row.figures.latest_start_ns));
             AgentRow { name, figures: all.figures(), versions }
         };
-        let mut rows: Vec<AgentRow> = self.agents.into_iter().map(row).collect();
+        let mut rows: Vec<AgentRow> = self.sums.agents.into_iter().map(row).collect();
         // A stable sort of rows by name.
         rows.sort_by(|a, b| b.figures.rank(sort).total_cmp(&a.figures.rank(sort)));
         let omitted = rows.len().saturating_sub(self.query.limit) as u64;
@@ -243,6 +321,11 @@ impl Sums {
     fn add_run(&mut self, row: &TraceRow) {
         self.tally.add_run(row, WANTS);
         self.latest_start_ns = self.latest_start_ns.max(Some(row.start_ns));
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.tally.merge(&other.tally, |word| word);
+        self.latest_start_ns = self.latest_start_ns.max(other.latest_start_ns);
     }
 
     fn figures(&mut self) -> Figures {

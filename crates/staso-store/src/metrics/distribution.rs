@@ -30,6 +30,26 @@ impl Distribution {
         }
     }
 
+    /// Adds everything that another has.
+    pub fn merge(&mut self, other: &Self) {
+        if self.slots.is_empty() {
+            self.slots.clone_from(&other.slots);
+        } else if !other.slots.is_empty() {
+            self.slots = merged(&self.slots, &other.slots);
+        }
+        self.waiting.extend(&other.waiting);
+        if self.waiting.len() >= WAITING.max(self.slots.len()) {
+            self.settle();
+        }
+    }
+
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<(u16, i128)>()
+            + self.waiting.capacity() * size_of::<(u16, Weight)>()
+    }
+
     /// The value at or below which this share of the weight lies, within 0.4 %; `None` of no values.
     pub fn percentile(&mut self, percentile: Percentile) -> Option<i64> {
         self.settle();
@@ -41,6 +61,13 @@ impl Distribution {
             below >= wanted
         };
         self.slots.iter().find(reached).map(|(slot, _)| middle(*slot))
+    }
+
+    /// Takes as little room as it can: it is to be kept.
+    pub(super) fn shrink(&mut self) {
+        self.settle();
+        self.waiting = Vec::new();
+        self.slots.shrink_to_fit();
     }
 
     fn settle(&mut self) {
@@ -57,6 +84,25 @@ impl Distribution {
             }
             is_same
         });
+    }
+}
+
+/// Two rows of slots as one, in their order.
+fn merged(a: &[(u16, i128)], b: &[(u16, i128)]) -> Vec<(u16, i128)> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        match (a.peek(), b.peek()) {
+            (Some((x, of_a)), Some((y, of_b))) if x == y => {
+                all.push((*x, of_a + of_b));
+                a.next();
+                b.next();
+            }
+            (Some((x, _)), Some((y, _))) if x < y => all.extend(a.next()),
+            (_, Some(_)) => all.extend(b.next()),
+            (Some(_), None) => all.extend(a.next()),
+            (None, None) => return all,
+        }
     }
 }
 
@@ -124,6 +170,23 @@ mod tests {
         fn a_slot_is_near_its_values(value in prop_oneof![0..1_000_000_i64, 0..i64::MAX]) {
             let told = middle(slot(value));
             prop_assert!((told - value).abs() <= value / 256, "{value} is told as {told}");
+        }
+
+        #[test]
+        fn a_merged_distribution_is_that_of_all_values(
+            parts in prop::collection::vec(prop::collection::vec(0..5_000_i64, 0..700), 1..5),
+        ) {
+            let of = |values: &[i64]| {
+                let mut all = Distribution::default();
+                values.iter().for_each(|value| all.add(*value, Weight::ONE));
+                all
+            };
+            let mut whole = of(&parts.concat());
+            let mut merged = Distribution::default();
+            parts.iter().for_each(|part| merged.merge(&of(part)));
+            for percentile in Percentile::ALL {
+                prop_assert_eq!(merged.percentile(percentile), whole.percentile(percentile));
+            }
         }
 
         #[test]

@@ -130,14 +130,14 @@ pub(super) struct TraceFields {
 }
 
 impl TraceFields {
-    fn of(row: TraceRow) -> Self {
+    fn of(row: &TraceRow) -> Self {
         Self {
-            agent_name: row.agent_name,
-            agent_version: row.agent_version,
-            environment: row.environment,
-            service: row.service,
-            session_id: row.session_id,
-            user_id: row.user_id,
+            agent_name: row.agent_name.clone(),
+            agent_version: row.agent_version.clone(),
+            environment: row.environment.clone(),
+            service: row.service.clone(),
+            session_id: row.session_id.clone(),
+            user_id: row.user_id.clone(),
         }
     }
 
@@ -199,6 +199,11 @@ impl<'a> TracesOf<'a> {
         Self { traces, is_filtered, known: HashMap::new(), totals: HashMap::new() }
     }
 
+    /// Says beforehand what the row of a trace is that passes: it is not looked up then.
+    pub fn learn(&mut self, row: &TraceRow) {
+        self.known.insert(row.trace_id, (Some(Arc::new(TraceFields::of(row))), true));
+    }
+
     /// Says beforehand that spans of a trace count tokens of their own.
     pub fn counts_own_tokens(&mut self, trace_id: TraceId) {
         self.totals.insert(trace_id, None);
@@ -228,7 +233,7 @@ impl<'a> TracesOf<'a> {
             Some(row) if self.is_filtered => self.traces.admits(row)?,
             _ => true,
         };
-        let known = (row.map(|row| Arc::new(TraceFields::of(row))), passes);
+        let known = (row.as_ref().map(|row| Arc::new(TraceFields::of(row))), passes);
         self.known.insert(*trace_id, known.clone());
         Ok(known)
     }

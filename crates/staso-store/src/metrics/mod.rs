@@ -31,11 +31,13 @@ mod series;
 mod tally;
 mod weight;
 
-pub use agents::{AgentRow, AgentSort, Agents, AgentsPage, AgentsQuery, Figures, VersionRow};
+pub use agents::{
+    AgentRow, AgentSort, AgentSums, Agents, AgentsPage, AgentsQuery, Figures, VersionRow,
+};
 pub use distribution::Distribution;
 pub use facts::{SpanFacts, Traces, TracesOf};
 pub use measure::{GroupBy, Measure, Percentile};
-pub use series::{Amount, Group, Point, Series, Tallies};
+pub use series::{Amount, BucketSums, Group, Point, Series, Tallies};
 pub use weight::Weight;
 
 use crate::error::StoreError;

@@ -69,15 +69,63 @@ impl Amount {
     }
 }
 
+/// The sums of one bucket, apart from the query that asked for them.
+#[derive(Debug, Clone, Default)]
+pub struct BucketSums {
+    groups: Vec<(Option<String>, Tally)>,
+    /// Users and conversations: what the numbers in tallies stand for.
+    words: Vec<String>,
+}
+
+impl BucketSums {
+    /// About how many bytes they hold.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let text = |text: &String| size_of::<String>() + text.len();
+        let groups = self.groups.iter();
+        let groups =
+            groups.map(|(value, tally)| value.as_ref().map_or(0, text) + tally.memory_bytes());
+        groups.sum::<usize>() + self.words.iter().map(text).sum::<usize>()
+    }
+}
+
+/// Texts, each with a number.
+#[derive(Default)]
+struct Words {
+    numbers: HashMap<String, u32>,
+    texts: Vec<String>,
+}
+
+impl Words {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.numbers.get(text) {
+            return *known;
+        }
+        self.texts.push(text.to_owned());
+        let number = last_number(&self.texts);
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+
+    fn text(&self, number: u32) -> &str {
+        self.texts.get(number as usize).map_or("", String::as_str)
+    }
+}
+
+/// Bounded by the number of distinct values that a query may tell apart.
+fn last_number(texts: &[String]) -> u32 {
+    u32::try_from(texts.len().saturating_sub(1)).unwrap_or(u32::MAX)
+}
+
 /// The sums of a query under way.
 pub struct Tallies<'q> {
     query: &'q MetricsQuery,
     wants: Wants,
     groups: HashMap<String, usize>,
     without_value: Option<usize>,
-    /// By group: the sums over the whole time, then those of the buckets that have any.
-    tallies: Vec<(Tally, Vec<Option<Box<Tally>>>)>,
-    words: HashMap<String, u32>,
+    /// By group: the sums of the buckets that have any.
+    tallies: Vec<Vec<Option<Box<Tally>>>>,
+    words: Words,
     distinct: usize,
     /// Where the last start belonged: spans come mostly in order.
     last_bucket: usize,
@@ -95,7 +143,7 @@ impl<'q> Tallies<'q> {
             groups: HashMap::new(),
             without_value: None,
             tallies: Vec::new(),
-            words: HashMap::new(),
+            words: Words::default(),
             distinct: 0,
             last_bucket: 0,
         };
@@ -114,9 +162,7 @@ impl<'q> Tallies<'q> {
         for value in run_values(row, self.query.group_by) {
             let group = self.group(value.as_deref())?;
             let wants = self.wants;
-            let (whole, tally) = self.tally(group, bucket);
-            whole.add_run(row, wants);
-            tally.add_run(row, wants);
+            self.tally(group, bucket).add_run(row, wants);
         }
         Ok(())
     }
@@ -144,9 +190,7 @@ impl<'q> Tallies<'q> {
             Some(by) => self.group(span.own(by))?,
         };
         let wants = self.wants;
-        let (whole, tally) = self.tally(group, bucket);
-        whole.add_span(span, tokens, wants);
-        tally.add_span(span, tokens, wants);
+        self.tally(group, bucket).add_span(span, tokens, wants);
         if wants.users {
             self.add_distinct(group, bucket, GroupBy::User, span, traces)?;
         }
@@ -172,25 +216,19 @@ impl<'q> Tallies<'q> {
             span.own(of)
         };
         let Some(word) = word else { return Ok(()) };
-        let word = self.word(word);
-        let (whole, tally) = self.tally(group, bucket);
+        let word = self.words.number(word);
         let add = if of == GroupBy::User { Tally::add_user } else { Tally::add_conversation };
-        let fresh = usize::from(add(whole, word)) + usize::from(add(tally, word));
+        let is_fresh = add(self.tally(group, bucket), word);
+        self.count_distinct(usize::from(is_fresh))
+    }
+
+    fn count_distinct(&mut self, fresh: usize) -> Result<(), StoreError> {
         self.distinct += fresh;
         if self.distinct > MAX_DISTINCT {
             let hint = "ask for a shorter time, longer intervals, fewer groups or a filter";
             return Err(bad_query("there are too many users or conversations to tell apart", hint));
         }
         Ok(())
-    }
-
-    fn word(&mut self, word: &str) -> u32 {
-        if let Some(known) = self.words.get(word) {
-            return *known;
-        }
-        let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.words.insert(word.to_owned(), number);
-        number
     }
 
     fn bucket(&mut self, start_ns: i64) -> Option<usize> {
@@ -219,7 +257,7 @@ impl<'q> Tallies<'q> {
             let hint = "ask for fewer intervals, or narrow the filter";
             return Err(bad_query("there are too many groups to add up", hint));
         }
-        self.tallies.push((Tally::default(), vec![None; buckets]));
+        self.tallies.push(vec![None; buckets]);
         match value {
             Some(value) => drop(self.groups.insert(value.to_owned(), group)),
             None => self.without_value = Some(group),
@@ -227,9 +265,47 @@ impl<'q> Tallies<'q> {
         Ok(group)
     }
 
-    fn tally(&mut self, group: usize, bucket: usize) -> (&mut Tally, &mut Tally) {
-        let (whole, buckets) = &mut self.tallies[group];
-        (whole, buckets[bucket].get_or_insert_default())
+    fn tally(&mut self, group: usize, bucket: usize) -> &mut Tally {
+        self.tallies[group][bucket].get_or_insert_default()
+    }
+
+    /// What was added to a bucket so far, to be kept for a query that differs from this one in its edges,
+    /// limit or time only.
+    #[must_use]
+    pub fn bucket_sums(&self, bucket: usize) -> BucketSums {
+        let values = self.groups.iter().map(|(value, group)| (Some(value), *group));
+        let values = values.chain(self.without_value.map(|group| (None, group)));
+        let mut sums = BucketSums::default();
+        let mut words = HashMap::<u32, u32>::new();
+        for (value, group) in values {
+            let Some(tally) = &self.tallies[group][bucket] else { continue };
+            for word in tally.words() {
+                words.entry(word).or_insert_with(|| {
+                    sums.words.push(self.words.text(word).to_owned());
+                    last_number(&sums.words)
+                });
+            }
+            let mut kept = Tally::default();
+            kept.merge(tally, |word| words.get(&word).copied().unwrap_or_default());
+            kept.shrink();
+            sums.groups.push((value.cloned(), kept));
+        }
+        sums
+    }
+
+    /// Adds what was kept of a bucket, as if its runs and spans came one by one.
+    ///
+    /// # Errors
+    /// [`StoreError::BadQuery`] when there are too many groups or distinct values.
+    pub fn add_bucket(&mut self, bucket: usize, sums: &BucketSums) -> Result<(), StoreError> {
+        let words: Vec<u32> = sums.words.iter().map(|word| self.words.number(word)).collect();
+        let word = |number: u32| words.get(number as usize).copied().unwrap_or_default();
+        for (value, tally) in &sums.groups {
+            let group = self.group(value.as_deref())?;
+            let fresh = self.tally(group, bucket).merge(tally, word);
+            self.count_distinct(fresh)?;
+        }
+        Ok(())
     }
 
     /// The answer.
@@ -239,12 +315,16 @@ impl<'q> Tallies<'q> {
         let mut values: Vec<(Option<String>, usize)> =
             self.groups.into_iter().map(|(value, group)| (Some(value), group)).collect();
         values.extend(self.without_value.map(|group| (None, group)));
-        let mut tallies: Vec<Option<_>> = self.tallies.into_iter().map(Some).collect();
+        let mut tallies = self.tallies;
         let mut ranked: Vec<_> = values
             .into_iter()
-            .filter_map(|(value, group)| {
-                let (mut whole, buckets) = tallies[group].take()?;
-                Some((value, point(&mut whole, &query.measures), buckets))
+            .map(|(value, group)| {
+                let buckets = std::mem::take(&mut tallies[group]);
+                let mut whole = Tally::default();
+                for tally in buckets.iter().flatten() {
+                    whole.merge(tally, |word| word);
+                }
+                (value, point(&mut whole, &query.measures), buckets)
             })
             .collect();
         ranked.sort_by(|(a, a_whole, _), (b, b_whole, _)| {

@@ -86,6 +86,50 @@ impl Tally {
         self.cost_incomplete |= span.kind == SpanKind::Llm && span.cost_nano_usd.is_none();
     }
 
+    /// Adds what another has, of other traces or spans; `word` says what number its users and
+    /// conversations have here. Answers how many of those were not yet here.
+    pub(super) fn merge(&mut self, other: &Self, mut word: impl FnMut(u32) -> u32) -> usize {
+        for (sum, more) in [
+            (&mut self.runs, other.runs),
+            (&mut self.run_errors, other.run_errors),
+            (&mut self.spans, other.spans),
+            (&mut self.errors, other.errors),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        self.run_durations.merge(&other.run_durations);
+        self.durations.merge(&other.durations);
+        for (sum, more) in self.tokens.iter_mut().zip(other.tokens) {
+            add_sum(sum, more);
+        }
+        add_sum(&mut self.cost_nano_usd, other.cost_nano_usd);
+        self.cost_incomplete |= other.cost_incomplete;
+        let before = self.users.len() + self.conversations.len();
+        self.users.extend(other.users.iter().map(|user| word(*user)));
+        self.conversations.extend(other.conversations.iter().map(|id| word(*id)));
+        self.users.len() + self.conversations.len() - before
+    }
+
+    /// Takes as little room as it can: it is to be kept.
+    pub(super) fn shrink(&mut self) {
+        self.run_durations.shrink();
+        self.durations.shrink();
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let sets = self.users.capacity() + self.conversations.capacity();
+        size_of::<Self>()
+            + self.run_durations.memory_bytes()
+            + self.durations.memory_bytes()
+            + sets * (size_of::<u32>() + 1)
+    }
+
+    /// The users and conversations, by their numbers.
+    pub(super) fn words(&self) -> impl Iterator<Item = u32> {
+        self.users.iter().chain(&self.conversations).copied()
+    }
+
     /// Answers whether this user was not yet here.
     pub(super) fn add_user(&mut self, user: u32) -> bool {
         self.users.insert(user)
@@ -122,7 +166,11 @@ impl Tally {
 }
 
 fn add(sum: &mut Option<i128>, value: Option<i64>, weight: Weight) {
-    if let Some(value) = value {
-        *sum = Some(sum.unwrap_or_default().saturating_add(weight.times(value)));
+    add_sum(sum, value.map(|value| weight.times(value)));
+}
+
+fn add_sum(sum: &mut Option<i128>, more: Option<i128>) {
+    if let Some(more) = more {
+        *sum = Some(sum.unwrap_or_default().saturating_add(more));
     }
 }
