@@ -30,16 +30,20 @@ from spans import generate  # noqa: E402
 
 
 def ask(serving: Serving, question: Question, samples: int, known: list[str]) -> dict[str, Any]:
-    """One question, again and again."""
-    times, shown = [], 0
+    """One question, again and again. The first answer is told apart: later ones find sums that are kept."""
+    times, first, shown = [], 0.0, 0
     for n in range(samples + 3):
         path = question.path(random.Random(n), known)
         began = time.perf_counter()
         shown = len(serving.read(path))
+        took = (time.perf_counter() - began) * 1e3
+        if n == 0:
+            first = took
         if n >= 3:
-            times.append((time.perf_counter() - began) * 1e3)
+            times.append(took)
     return {
         "name": question.name,
+        "first_ms": first,
         "p50_ms": statistics.median(times),
         "p99_ms": quantile(times, 0.99),
         "answer_bytes": shown,
@@ -60,6 +64,7 @@ def cold(serving: Serving, known: list[str], samples: int) -> dict[str, Any]:
         times.append((time.perf_counter() - began) * 1e3)
     return {
         "name": "one trace with payloads, cold",
+        "first_ms": times[0],
         "p50_ms": statistics.median(times),
         "p99_ms": quantile(times, 0.99),
         "answer_bytes": 0,
@@ -115,14 +120,16 @@ def told(found: dict[str, Any]) -> str:
             ),
             ("the same, one connection", one["spans_per_s_alone"] / 1e3, " thousand spans/s", None),
             ("payload", one["mb_per_s"], " MB/s", Target(100, at_least=True)),
-            ("server CPU per span", one["cpu_us_per_span"], " µs", Target(90)),
+            ("server CPU per span without compaction", one["cpu_us_per_span"], " µs", Target(90)),
+            ("compaction's CPU per span", one["compaction_us_per_span"], " µs", None),
             (
                 "ack p99 / p99 of a bare write + sync, one connection",
                 one["ack_p99_ms"] / one["sync_p99_ms"],
                 "×",
                 Target(5),
             ),
-            ("written / payload bytes", one["written_per_payload_byte"], "×", Target(0.6)),
+            ("written / payload bytes without compaction", one["written_per_payload_byte"], "×", Target(0.6)),
+            ("written by compaction / payload bytes", one["compacted_per_payload_byte"], "×", None),
             ("resident, ingest", one["resident_mb"], " MB", Target(512)),
         ]
         body = [
@@ -151,8 +158,9 @@ def told(found: dict[str, Any]) -> str:
         met = all(t is None or t.verdict(line[f"{w}_ms"]) == "met" for t, w in zip(wanted, ("p50", "p99"), strict=True))
         verdict = ("met" if met else "missed") if any(wanted) else ""
         targets = " / ".join(t.text("") if t else "–" for t in wanted)
-        reads.append([line["name"], f"{line['p50_ms']:,.1f} / {line['p99_ms']:,.1f}", targets, verdict])
-    parts.append(table(["reads at the client, ms: p50 / p99", "figure", "target", ""], reads))
+        figures = f"{line['p50_ms']:,.1f} / {line['p99_ms']:,.1f}"
+        reads.append([line["name"], f"{line['first_ms']:,.1f}", figures, targets, verdict])
+    parts.append(table(["reads at the client, ms", "first", "p50 / p99", "target", ""], reads))
     return "\n\n".join(parts)
 
 

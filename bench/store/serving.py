@@ -95,6 +95,13 @@ class Serving:
         fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def compacted(self) -> tuple[float, float]:
+        """Processor seconds of compactions so far, and the bytes that they wrote."""
+        lines = self.read("/metrics").decode().splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        cpu, written = ("staso_store_compaction_cpu_milliseconds", "staso_store_compaction_written_bytes")
+        return float(values[cpu]) / 1e3, float(values[written])
+
     def written_bytes(self) -> int:
         """Bytes it had the disk write so far."""
         lines = pathlib.Path(f"/proc/{self._process.pid}/io").read_text().splitlines()

@@ -78,6 +78,13 @@ pub(crate) struct Compacted {
     pub(crate) ws: i64,
 }
 
+impl Compacted {
+    /// How many bytes were written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.outputs.iter().map(|output| output.segment.bytes).sum()
+    }
+}
+
 /// A new segment, and of each of its rows where it was before.
 pub(crate) struct Output {
     pub(crate) segment: NewSegment,

@@ -55,6 +55,26 @@ impl LocalStore {
                 "Bytes of spans in memory beyond which batches wait",
                 3 * bounds.hot_bytes as u64,
             ),
+            gauge(
+                "store_sums_bytes",
+                "Bytes of sums of metrics and agents that are kept for the next question, about",
+                self.sums.bytes() as u64,
+            ),
+            gauge(
+                "store_sums_limit_bytes",
+                "Bytes of them that may be kept",
+                bounds.sums_bytes as u64,
+            ),
+            gauge(
+                "store_compaction_cpu_milliseconds",
+                "Processor time of compactions since the start",
+                self.shared.compacted.cpu_ms(),
+            ),
+            gauge(
+                "store_compaction_written_bytes",
+                "Bytes of segments that compactions wrote since the start",
+                self.shared.compacted.bytes(),
+            ),
         ]
     }
 }
@@ -64,4 +84,5 @@ impl LocalStore {
 pub(crate) struct Bounds {
     pub(crate) queue_batches: usize,
     pub(crate) hot_bytes: usize,
+    pub(crate) sums_bytes: usize,
 }

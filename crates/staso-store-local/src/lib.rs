@@ -125,8 +125,11 @@ impl LocalStore {
         let dir = DataDir::open(dir)?;
         let Started { commands, thread, shared } = writer::start(dir, options)?;
         let queue_kib = u32::try_from(options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
-        let bounds =
-            Bounds { queue_batches: options.queue_batches.max(1), hot_bytes: options.hot_bytes };
+        let bounds = Bounds {
+            queue_batches: options.queue_batches.max(1),
+            hot_bytes: options.hot_bytes,
+            sums_bytes: options.sums_bytes,
+        };
         Ok(Self {
             pool: Pool::new(options.readers, Arc::clone(&shared)),
             sums: Arc::new(numbers::Sums::new(options.sums_bytes)),

@@ -30,7 +30,7 @@ use crate::flush;
 use crate::forget;
 use crate::hot::Hot;
 use crate::migrate::migrate;
-use crate::pool::Shared;
+use crate::pool::{Shared, Spent};
 use crate::replay::Replay;
 use crate::schema::{self, set_meta};
 use crate::segment::Segments;
@@ -201,6 +201,7 @@ impl Writer {
                 segments,
                 files: Arc::clone(&files),
                 catalog: dir.catalog(),
+                compacted: Spent::default(),
             }),
             conn,
             wal,

@@ -42,6 +42,11 @@ impl Sums {
     pub(crate) fn new(max_bytes: usize) -> Self {
         Self { buckets: Kept::new(max_bytes / 2), agents: Kept::new(max_bytes / 2) }
     }
+
+    /// About how many bytes are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buckets.lock().bytes + self.agents.lock().bytes
+    }
 }
 
 /// The least lately used go first.

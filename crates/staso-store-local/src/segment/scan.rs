@@ -148,7 +148,7 @@ impl Segment {
             let Some(at) = COLUMNS.iter().position(|(known, _)| *known == name) else {
                 return Ok(None);
             };
-            Ok(typed(self.reader.get_row_group(0)?.get_column_reader(at)?))
+            Ok(typed(self.column_reader(at)?))
         };
         let reader = read().map_err(|e| e.to_string())?;
         let reader = reader.ok_or_else(|| format!("the column {name} is not what it should be"))?;

@@ -149,7 +149,11 @@ impl Writer {
         self.next_segment += task.numbers();
         self.compaction.reads = task.reads();
         let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&self.compaction.stop));
-        let work = move || task.run(&shared.files, shared.segments.root(), &stop, first);
+        let work = move || {
+            let result = task.run(&shared.files, shared.segments.root(), &stop, first);
+            shared.compacted.note(result.as_ref().map_or(0, Compacted::bytes));
+            result
+        };
         let thread = std::thread::Builder::new()
             .name("staso-store-compact".to_owned())
             .stack_size(STACK_BYTES)
