@@ -32,13 +32,12 @@ impl Changes {
             return;
         }
         let hours = Arc::make_mut(&mut self.hours);
-        let mut at = hours.partition_point(|(hour, _)| *hour < (ws, from));
-        for hour in from..=to {
+        let begin = hours.partition_point(|(hour, _)| *hour < (ws, from));
+        for (at, hour) in (begin..).zip(from..=to) {
             match hours.get_mut(at) {
                 Some((known, last)) if *known == (ws, hour) => *last = number,
                 _ => hours.insert(at, ((ws, hour), number)),
             }
-            at += 1;
         }
     }
 
