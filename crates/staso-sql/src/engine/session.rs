@@ -7,11 +7,12 @@ use datafusion::catalog::default_table_source::DefaultTableSource;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -103,16 +104,24 @@ fn context(limits: &Limits) -> Result<SessionContext> {
         .build_arc()?;
     // Nothing can be read by its path. It is registered by default.
     runtime.deregister_object_store(ObjectStoreUrl::parse("file://")?.as_ref())?;
-    let state: SessionState = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_default_features()
-        .with_file_formats(Vec::new())
-        .with_table_factories(Default::default())
-        .build();
-    let context = SessionContext::new_with_state(state);
+    let context = SessionContext::new_with_state(state(config, runtime));
     functions::public().into_iter().for_each(|function| context.register_udf(function));
     Ok(context)
+}
+
+/// Every function there is, no format of files and nothing that makes tables. Formats are not taken away
+/// again but never named, so that their readers and writers are not in the program.
+fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .build()
 }
 
 /// The tables that a plan reads.
