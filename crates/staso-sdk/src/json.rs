@@ -40,7 +40,9 @@ const LONGEST_ESCAPE: usize = 6;
 #[inline]
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
     let (bytes, start) = (text.as_bytes(), out.len());
-    out.reserve(bytes.len() + 2);
+    if out.capacity() - start < bytes.len() + 2 {
+        return write_str_in_new_room(out, text);
+    }
     // SAFETY: there is room for the bytes and both quotes; what is counted has been written.
     let plain = unsafe {
         let to = out.as_mut_ptr().add(start);
@@ -48,14 +50,58 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
         let plain = copy_plain(bytes, to.add(1));
         if plain == bytes.len() {
             to.add(1 + plain).write(b'"');
-            out.set_len(start + plain + 2);
-            return;
+            return out.set_len(start + plain + 2);
         }
         out.set_len(start + 1 + plain);
         plain
     };
-    write_escaped(out, &bytes[plain..]);
-    out.push(b'"');
+    write_rest(out, &bytes[plain..], b"\"");
+}
+
+/// A string with its quotes and a colon, after a comma where it is not the first.
+#[inline]
+pub fn write_key(out: &mut Vec<u8>, text: &str, is_first: bool) {
+    let (bytes, start) = (text.as_bytes(), out.len());
+    if out.capacity() - start < bytes.len() + 4 {
+        return write_key_in_new_room(out, text, is_first);
+    }
+    // SAFETY: there is room for the bytes and the four beside them; what is counted has been written.
+    let plain = unsafe {
+        let before = 2 - usize::from(is_first);
+        let to = out.as_mut_ptr().add(start);
+        to.write(b',');
+        to.add(before - 1).write(b'"');
+        let plain = copy_plain(bytes, to.add(before));
+        if plain == bytes.len() {
+            to.add(before + plain).copy_from_nonoverlapping(b"\":".as_ptr(), 2);
+            return out.set_len(start + before + plain + 2);
+        }
+        out.set_len(start + before + plain);
+        plain
+    };
+    write_rest(out, &bytes[plain..], b"\":");
+}
+
+// What is rarely called is called last, so that nothing has to be saved for it.
+#[cold]
+#[inline(never)]
+fn write_str_in_new_room(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    write_str(out, text);
+}
+
+#[cold]
+#[inline(never)]
+fn write_key_in_new_room(out: &mut Vec<u8>, text: &str, is_first: bool) {
+    out.reserve(text.len() + 4);
+    write_key(out, text, is_first);
+}
+
+/// What is left of a text from where a byte may need an escape, and what stands behind the text.
+#[inline(never)]
+fn write_rest(out: &mut Vec<u8>, bytes: &[u8], behind: &[u8]) {
+    write_escaped(out, bytes);
+    out.extend_from_slice(behind);
 }
 
 /// A string from bytes that may not be UTF-8: what is not becomes U+FFFD.
@@ -140,11 +186,13 @@ unsafe fn copy_plain(bytes: &[u8], to: *mut u8) -> usize {
         put(last, length - 4);
         block[..4].copy_from_slice(first);
         block[4..8].copy_from_slice(last);
-    } else {
-        for (at, byte) in bytes.iter().enumerate() {
-            put(std::slice::from_ref(byte), at);
-            block[at] = *byte;
-        }
+    } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+        // Up to three: where there are fewer, some are written twice. It does not matter where they are looked at.
+        let middle = &bytes[length / 2];
+        put(std::slice::from_ref(first), 0);
+        put(std::slice::from_ref(middle), length / 2);
+        put(std::slice::from_ref(last), length - 1);
+        (block[0], block[1], block[2]) = (*first, *middle, *last);
     }
     if specials(&block) == 0 { length } else { 0 }
 }
@@ -306,6 +354,24 @@ mod tests {
             write_str(&mut out, &text);
             assert_eq!(out.len(), length * LONGEST_ESCAPE + 2);
             assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn keys_have_their_commas_and_colons() {
+        for length in (0..40).chain([PIECE_BYTES + 3]) {
+            for special in ["", "\"", "\n", "é"] {
+                let keys = ["a".repeat(length) + special, special.to_owned() + &"b".repeat(length)];
+                let mut out = b"{".to_vec();
+                for (at, key) in keys.iter().enumerate() {
+                    write_key(&mut out, key, at == 0);
+                    write_u64(&mut out, at as u64);
+                }
+                out.push(b'}');
+                let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+                assert_eq!(read[&keys[1]], 1);
+                assert!(read.as_object().unwrap().contains_key(&keys[0]));
+            }
         }
     }
 
