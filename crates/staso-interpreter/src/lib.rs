@@ -4,7 +4,7 @@
 //! is also what a call of a few nanoseconds spends most of its time on. Here the shapes of call that programs
 //! really use are answered at once, and every other shape is handed to the original, which therefore says what it
 //! has always said. [`Variable`] is a context variable without a call of a Python object for each look at it, and
-//! [`greenlet`] tells which greenlet runs, [`Parameters`] bind arguments as Python does.
+//! [`greenlet`] tells which greenlet runs, [`Parameters`] bind arguments as Python does, [`with_text`] reads a `str`.
 
 mod arguments;
 mod function;
@@ -13,6 +13,7 @@ mod loaded;
 mod method;
 mod parameters;
 mod raised;
+mod text;
 mod variable;
 
 pub use arguments::Arguments;
@@ -21,4 +22,5 @@ pub use greenlet::greenlet;
 pub use method::Method;
 pub use parameters::{Parameter, Parameters};
 pub use raised::raised;
+pub use text::{short_text, with_text};
 pub use variable::Variable;

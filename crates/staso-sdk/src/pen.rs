@@ -101,6 +101,14 @@ pub fn is_writing() -> bool {
     IN_USE.get() > 0 && call::is_ours()
 }
 
+/// A key as JSON, with its colon, for those who write it often.
+#[must_use]
+pub fn key_json(text: &str) -> Box<[u8]> {
+    let mut json = Vec::with_capacity(text.len() + 4);
+    json::write_key(&mut json, text, true);
+    json.into()
+}
+
 impl Pen {
     /// An empty record. The buffer is the thread's, where that is free.
     #[inline]
@@ -304,6 +312,28 @@ impl Pen {
             self.comma(is_first);
             self.raw(json);
         }
+    }
+
+    /// Writes a key that is text, with a comma before it where it is not the first; false, with nothing written, where
+    /// it is not simply copied, but is for `comma` and `end_key`.
+    #[inline]
+    pub fn plain_key(&mut self, text: &str, is_first: &mut bool) -> bool {
+        let is_plain = text.len() < self.odd_bytes;
+        if is_plain {
+            json::write_key(&mut self.out, text, std::mem::take(is_first));
+        }
+        is_plain
+    }
+
+    /// As above, for a key that [`key_json`] has made.
+    #[inline]
+    pub fn known_key(&mut self, json: &[u8], is_first: &mut bool) -> bool {
+        let is_plain = json.len() < self.odd_bytes;
+        if is_plain {
+            self.comma(is_first);
+            self.raw(json);
+        }
+        is_plain
     }
 
     /// Makes what was written since `start` a key: text as it is, any other JSON in quotes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use staso_interpreter::{Parameter, Parameters, raised};
+use staso_sdk::pen::key_json;
 use staso_sdk::{Host, Recorder, SpanKind, Template, recorder};
 
 use crate::span::{Payload, Span};
@@ -40,7 +41,7 @@ impl Plan {
         let agent = agent_id.map(|id| (name.to_string_lossy().into_owned(), id));
         let template = Arc::new(Template::new(Held::of(attributes), agent));
         let (name, kind) = (name.unbind(), kind.0);
-        let parameters = Parameters::new(attributes.py(), parameters, skips_first);
+        let parameters = Parameters::new(attributes.py(), parameters, skips_first, key_json);
         Self { name, kind, parameters, is_agent, template, captures_input }
     }
 
@@ -90,10 +91,10 @@ impl Plan {
             let mut is_first = true;
             if self.is_agent {
                 let key = PyString::intern(args.py(), "agent_name");
-                walker.member(&key, self.name.bind(args.py()), &mut is_first);
+                walker.member(None, &key, self.name.bind(args.py()), &mut is_first);
             }
-            self.parameters.bind(args, kwargs, |name, value| {
-                walker.member(name, value, &mut is_first);
+            self.parameters.bind(args, kwargs, |known, name, value| {
+                walker.member(known, name, value, &mut is_first);
             });
         });
         walker.pen().raw(b"}");

@@ -12,14 +12,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi, intern};
+use staso_interpreter::{short_text, with_text};
 use staso_sdk::pen::{Call, Pen, after_writing, whole};
 use staso_sdk::{Described, Host, InterpreterLock, Object, OneThreadAtATime, Recorder, Rules};
 
 use crate::context::Interpreter;
 use crate::objects;
-
-/// Texts of more characters than this are long.
-const LONG_TEXT_CHARACTERS: ffi::Py_ssize_t = 4_096;
 
 /// A Python object that a span holds. It is let go by the thread that holds the interpreter, as everything is done
 /// with it (see below), so that nobody need ask at each drop whether this thread does.
@@ -178,22 +176,10 @@ impl<'py> Walker<'py> {
     /// Writes a `str`; one with lone surrogates, which UTF-8 cannot carry, by its description.
     fn text(&mut self, value: *mut ffi::PyObject) {
         // SAFETY: a str, by who calls this.
-        let (length, text) = unsafe {
-            let text = Borrowed::from_ptr(self.py, value).cast_unchecked::<PyString>();
-            (ffi::PyUnicode_GetLength(value), text)
-        };
-        // UTF-8 that is asked of a str stays with it as long as it lives: too much of a long one.
-        let is_long = length > LONG_TEXT_CHARACTERS;
-        if is_long && !text.call_method0("isascii").is_ok_and(|is| is.is_truthy().unwrap_or(false))
-        {
-            let bytes = text.encode_utf8();
-            if let Ok(Ok(text)) = bytes.as_ref().map(|text| std::str::from_utf8(text.as_bytes())) {
-                return self.pen.text(text);
-            }
-        } else if let Ok(text) = text.to_str() {
-            return self.pen.text(text);
+        let text = unsafe { Borrowed::from_ptr(self.py, value).cast_unchecked::<PyString>() };
+        if !with_text(&text, |text| self.pen.text(text)) {
+            self.described(value);
         }
-        self.described(value);
     }
 
     /// Writes an `int`.
@@ -332,19 +318,30 @@ impl<'py> Walker<'py> {
                 break;
             }
             if tells.is_none_or(is_told) {
-                self.member(&key, &value, is_first);
+                self.member(None, &key, &value, is_first);
             }
         }
     }
 
-    /// Writes one member of an object, after a comma where it is not the first.
+    /// Writes one member of an object, after a comma where it is not the first. `known` is its key as JSON.
     #[inline]
     pub(crate) fn member(
         &mut self,
+        known: Option<&[u8]>,
         key: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
         is_first: &mut bool,
     ) {
+        let is_written = self.redaction.is_none()
+            && match known {
+                Some(known) => self.pen.known_key(known, is_first),
+                // SAFETY: the caller holds the key.
+                None => unsafe { short_text(key.as_ptr()) }
+                    .is_some_and(|text| self.pen.plain_key(text, is_first)),
+            };
+        if is_written {
+            return self.walk(value.as_ptr());
+        }
         self.pen.comma(is_first);
         let place = |_| Ok(key.clone().unbind());
         self.at(place, |walker| {
@@ -374,7 +371,8 @@ impl<'py> Host for Walker<'py> {
 
     fn result(&mut self, result: &Held) {
         let (key, result) = (intern!(self.py, "result"), result.bind(self.py));
-        self.under(&["output"], |walker| walker.member(key, result, &mut true));
+        let known = Some(&b"\"result\":"[..]);
+        self.under(&["output"], |walker| walker.member(known, key, result, &mut true));
     }
 
     fn members(
