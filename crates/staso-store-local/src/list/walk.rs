@@ -3,6 +3,7 @@
 //! What a filter says of the trace's row narrows them; what it says of its texts also leads: of the terms
 //! that every match has, the rarest is walked, or the index of the order where none is rare.
 
+use rusqlite::params;
 use rusqlite::types::Value as Sql;
 use staso_model::{SpanStatus, TraceId};
 use staso_store::StoreError;
@@ -10,8 +11,9 @@ use staso_store::query::{
     Comparison, Cursor, Filter, NumberField, RunState, Sort, TextField, TextMatch, TraceQuery,
 };
 
+use crate::error::from_sqlite;
 use crate::read::Reader;
-use crate::terms::{self, DAY_NS, Days, Term};
+use crate::terms::{self, DAY_NS, Days, FEW, Term};
 
 /// Conditions joined by AND, with their parameters.
 #[derive(Default)]
@@ -20,6 +22,8 @@ struct Conditions {
     params: Vec<Sql>,
     /// What every match has.
     terms: Vec<Term>,
+    /// What the numbers of every match are.
+    numbers: Vec<(NumberField, Comparison, i64)>,
 }
 
 impl Conditions {
@@ -158,7 +162,11 @@ impl Phase {
         let from = match leader {
             Some(_) => FROM_TERMS.to_owned(),
             None => {
-                let index = if is_named { "trace_identity" } else { column(query.sort).1 };
+                let order = column(query.sort).1;
+                let index = match is_named {
+                    true => "trace_identity",
+                    false => rare_number(reader, &scope.numbers)?.unwrap_or(order),
+                };
                 format!("traces AS r INDEXED BY {index}")
             }
         };
@@ -204,6 +212,30 @@ fn leader(
     let Some(rarest) = terms::rarest(reader, terms, days)? else { return Ok(None) };
     let leads = sort == Sort::Start || terms::is_rare(reader, &terms[rarest], days)?;
     Ok(leads.then_some(rarest))
+}
+
+/// The index of a number that so few traces have that they may be looked up and sorted: in the order of the list all
+/// others would be walked over.
+fn rare_number(
+    reader: &Reader<'_>,
+    numbers: &[(NumberField, Comparison, i64)],
+) -> Result<Option<&'static str>, StoreError> {
+    for (field, comparison, value) in numbers {
+        let Some(index) = index_of(*field) else { continue };
+        let (number, sign) = (number(*field), sign(*comparison));
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM traces AS r INDEXED BY {index}
+             WHERE r.ws = ?1 AND {number} {sign} ?2 LIMIT ?3)"
+        );
+        let count = || {
+            let mut statement = reader.conn.prepare_cached(&sql)?;
+            statement.query_row(params![reader.ws, value, FEW], |row| row.get::<_, i64>(0))
+        };
+        if count().map_err(from_sqlite)? < FEW {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 const FROM_TERMS: &str = "trace_terms AS t CROSS JOIN traces AS r INDEXED BY trace_identity
@@ -280,6 +312,7 @@ fn narrow(filter: &Filter, conditions: &mut Conditions) -> bool {
         Filter::Number(field, comparison, value) => {
             let condition = format!("{} {} ?", number(*field), sign(*comparison));
             conditions.and(condition, [Sql::Integer(*value)]);
+            conditions.numbers.push((*field, *comparison, *value));
         }
         Filter::State(RunState::Done) => conditions.and("r.open = 0 AND r.interrupted = 0", []),
         Filter::State(RunState::Interrupted) => {
@@ -301,6 +334,17 @@ fn number(field: NumberField) -> &'static str {
         NumberField::Spans => "r.spans",
         NumberField::Errors => "r.errors",
     }
+}
+
+fn index_of(field: NumberField) -> Option<&'static str> {
+    let sort = match field {
+        NumberField::DurationNs => Sort::Duration,
+        NumberField::CostNanoUsd => Sort::Cost,
+        NumberField::Tokens => Sort::Tokens,
+        NumberField::Spans => Sort::Spans,
+        NumberField::Errors => return None,
+    };
+    Some(column(sort).1)
 }
 
 fn sign(comparison: Comparison) -> &'static str {

@@ -165,6 +165,37 @@ async fn lists_over_many_days_are_in_order() {
     }
 }
 
+/// Filters by numbers that few of many traces pass, that half of them do and that all do.
+#[tokio::test]
+async fn numbers_that_few_or_many_have_are_found_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let local = LocalStore::open(dir.path(), &Options::default()).unwrap();
+    let memory = MemoryStore::default();
+    let spans = (1..=2_100_u64).map(|trace| {
+        let long = i64::try_from(trace * 7919 % 2_100).unwrap();
+        let mut span = Span { cost_nano_usd: Some(long % 2), ..span(trace, 1) };
+        span.end_ns = Some(span.start_ns + long);
+        span
+    });
+    let spans: Vec<Span> = spans.collect();
+    local.append(batch(spans.clone())).await.unwrap();
+    memory.append(batch(spans)).await.unwrap();
+    for text in
+        ["duration>2090ns", "duration>=0ns", "duration<20ns cost:0", "cost:0", "spans>1 cost>1"]
+    {
+        for sort in [Sort::Start, Sort::Duration, Sort::Tokens] {
+            let filter = parse(text).unwrap();
+            let mut query = TraceQuery { filter, sort, limit: 400, ..everything() };
+            loop {
+                let page = local.traces(&query).await.unwrap();
+                assert_eq!(page, memory.traces(&query).await.unwrap(), "{text} {sort:?}");
+                let Some(next) = page.next else { break };
+                query.after = Some(next);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn terms_that_contradict_the_rows_are_found_and_the_remedy_mends_them() {
     for (damage, words) in [
