@@ -44,20 +44,31 @@ pub(super) enum Write {
 /// # Panics
 /// Where the engine differs from the memory store.
 pub fn engine_equals_memory<F: StoreFactory>(make: impl Fn() -> F) {
+    let history = prop::collection::vec(write(), 1..14);
+    let questions = prop::collection::vec(question(), 20..60);
+    let sums = prop::collection::vec(sums(), 10..30);
+    check(CASES, &(history, questions, sums), |(history, questions, sums)| {
+        compare(make(), history, questions, sums)
+    });
+}
+
+/// Runs a comparison over many random cases; shrinks the first that fails.
+///
+/// # Panics
+/// Where one fails.
+pub(super) fn check<S: Strategy, R: Future<Output = Result<(), TestCaseError>>>(
+    cases: u32,
+    strategy: &S,
+    compare: impl Fn(S::Value) -> R,
+) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
-    let history = prop::collection::vec(write(), 1..14);
-    let questions = prop::collection::vec(question(), 20..60);
-    let sums = prop::collection::vec(sums(), 10..30);
-    let cases = (history, questions, sums);
-    let result = TestRunner::new(config).run(&cases, |(history, questions, sums)| {
-        runtime.block_on(compare(make(), history, questions, sums))
-    });
-    if let Err(failure) = result {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let run = |case| runtime.block_on(compare(case));
+    if let Err(failure) = TestRunner::new(config).run(strategy, run) {
         panic!("{failure}");
     }
 }

@@ -2,10 +2,10 @@
 //! every change, also one to a trace that reaches over hours, and one that moves, hides or takes a span.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 
 use super::StoreFactory;
-use super::property::{Write, write, write_both};
+use super::property::{Write, check, write, write_both};
 use super::property_sums::{Sums, compare_sums, sums};
 use crate::memory::MemoryStore;
 use crate::query::Filter;
@@ -20,20 +20,9 @@ const SMALL: i64 = 10;
 /// # Panics
 /// Where the engine differs from the memory store.
 pub fn kept_sums_follow_changes<F: StoreFactory>(make: impl Fn() -> F) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let history = prop::collection::vec(write().prop_map(stretched), 2..20);
     let questions = prop::collection::vec(sums().prop_map(asked), 2..6);
-    let result = TestRunner::new(config).run(&(history, questions), |(history, questions)| {
-        runtime.block_on(compare(make(), history, questions))
-    });
-    if let Err(failure) = result {
-        panic!("{failure}");
-    }
+    check(CASES, &(history, questions), |(history, questions)| compare(make(), history, questions));
 }
 
 async fn compare<F: StoreFactory>(

@@ -3,10 +3,11 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use staso_model::{Event, Payload, Span, Stage};
 
 use super::build::{batch, span, trace_id, version};
+use super::property::check;
 use super::search::{all_hits, hits, phrase};
 use super::{StoreFactory, reopen};
 use crate::memory::MemoryStore;
@@ -196,20 +197,9 @@ fn texts(span: &Span) -> Vec<String> {
 /// # Panics
 /// Where the engine differs from the memory store, or the memory store from a plain comparison.
 pub fn search_equals_memory<F: StoreFactory>(make: impl Fn() -> F) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let batches = prop::collection::vec(prop::collection::vec(random_span(), 0..8), 1..6);
     let cases = (batches, any::<bool>(), prop::collection::vec(asked(), 10..30));
-    let result = TestRunner::new(config).run(&cases, |(batches, reopens, asked)| {
-        runtime.block_on(compare(make(), batches, reopens, asked))
-    });
-    if let Err(failure) = result {
-        panic!("{failure}");
-    }
+    check(CASES, &cases, |(batches, reopens, asked)| compare(make(), batches, reopens, asked));
 }
 
 async fn compare<F: StoreFactory>(
