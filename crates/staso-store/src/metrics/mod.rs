@@ -52,7 +52,8 @@ pub const MAX_MEASURES: usize = 12;
 pub const MAX_GROUPS: usize = 200;
 /// The most groups times buckets that are added up before the greatest groups are chosen.
 pub const MAX_CELLS: usize = 300_000;
-/// The most distinct users or conversations that are told apart, over all cells.
+/// The most distinct users or conversations that are told apart: each counts once in every cell that it is
+/// in, and once more for its text.
 pub const MAX_DISTINCT: usize = 4_000_000;
 
 /// Measures over time.

@@ -216,10 +216,18 @@ impl<'q> Tallies<'q> {
             span.own(of)
         };
         let Some(word) = word else { return Ok(()) };
-        let word = self.words.number(word);
+        let word = self.number(word)?;
         let add = if of == GroupBy::User { Tally::add_user } else { Tally::add_conversation };
         let is_fresh = add(self.tally(group, bucket), word);
         self.count_distinct(usize::from(is_fresh))
+    }
+
+    /// The number of a text. A new one takes its own room.
+    fn number(&mut self, text: &str) -> Result<u32, StoreError> {
+        let known = self.words.texts.len();
+        let number = self.words.number(text);
+        self.count_distinct(self.words.texts.len() - known)?;
+        Ok(number)
     }
 
     fn count_distinct(&mut self, fresh: usize) -> Result<(), StoreError> {
@@ -298,7 +306,8 @@ impl<'q> Tallies<'q> {
     /// # Errors
     /// [`StoreError::BadQuery`] when there are too many groups or distinct values.
     pub fn add_bucket(&mut self, bucket: usize, sums: &BucketSums) -> Result<(), StoreError> {
-        let words: Vec<u32> = sums.words.iter().map(|word| self.words.number(word)).collect();
+        let words = sums.words.iter().map(|word| self.number(word));
+        let words: Vec<u32> = words.collect::<Result<_, _>>()?;
         let word = |number: u32| words.get(number as usize).copied().unwrap_or_default();
         for (value, tally) in &sums.groups {
             let group = self.group(value.as_deref())?;
