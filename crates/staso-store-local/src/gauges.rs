@@ -1,5 +1,9 @@
 //! What the engine says of its own queues and buffers, each beside its bound.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::ClockId;
 use staso_store::Gauge;
 use tokio::sync::Semaphore;
 
@@ -85,4 +89,30 @@ pub(crate) struct Bounds {
     pub(crate) queue_batches: usize,
     pub(crate) hot_bytes: usize,
     pub(crate) sums_bytes: usize,
+}
+
+/// What compactions took since the directory was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    cpu_us: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Spent {
+    /// The calling thread did nothing but one compaction, which wrote so many bytes.
+    pub(crate) fn note(&self, bytes: u64) {
+        let now = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+        let cpu = Duration::try_from(now).unwrap_or_default();
+        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+        self.cpu_us.fetch_add(cpu_us, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        self.cpu_us.load(Ordering::Relaxed) / 1_000
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }

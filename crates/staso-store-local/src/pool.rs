@@ -1,17 +1,15 @@
 //! Read-only connections: a few, each used by one call at a time, off the async threads.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use rusqlite::Connection;
-use rustix::time::ClockId;
 use staso_store::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::error::from_sqlite;
 use crate::files::Files;
+use crate::gauges::Spent;
 use crate::hot::Hot;
 use crate::schema;
 use crate::segment::Segments;
@@ -26,32 +24,6 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<Files>,
     pub(crate) catalog: PathBuf,
     pub(crate) compacted: Spent,
-}
-
-/// What compactions took since the directory was opened.
-#[derive(Debug, Default)]
-pub(crate) struct Spent {
-    cpu_us: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Spent {
-    /// The calling thread did nothing but one compaction, which wrote so many bytes.
-    pub(crate) fn note(&self, bytes: u64) {
-        let now = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
-        let cpu = Duration::try_from(now).unwrap_or_default();
-        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
-        self.cpu_us.fetch_add(cpu_us, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn cpu_ms(&self) -> u64 {
-        self.cpu_us.load(Ordering::Relaxed) / 1_000
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
 }
 
 impl Shared {

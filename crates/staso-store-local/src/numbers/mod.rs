@@ -189,8 +189,8 @@ pub(crate) fn metrics(
     let mut missing = Vec::new();
     for (bucket, ends) in query.edges.windows(2).enumerate() {
         let part = (ends[0], ends[1] - 1);
-        let kept = Some(()).filter(|()| scope.may_keep());
-        match kept.and_then(|()| sums.buckets.get(&key(part), last_change(part))) {
+        let kept = || sums.buckets.get(&key(part), last_change(part));
+        match scope.may_keep().then(kept).flatten() {
             Some(kept) => tallies.add_bucket(bucket, &kept)?,
             None => missing.push((bucket, part)),
         }
@@ -243,8 +243,8 @@ pub(crate) fn agents(
     let may_keep = |part: Part| scope.may_keep() && parts::is_kept(part);
     let mut missing = Vec::new();
     for part in parts {
-        let kept = Some(()).filter(|()| may_keep(part));
-        match kept.and_then(|()| sums.agents.get(&key(part), last_change(part))) {
+        let kept = || sums.agents.get(&key(part), last_change(part));
+        match may_keep(part).then(kept).flatten() {
             Some(kept) => agents.add_part(&kept)?,
             None => missing.push(part),
         }

@@ -35,7 +35,7 @@ pub(super) fn parts((first, last): Part, now_ns: i64) -> Vec<Part> {
         // At the end of all times there is no next one.
         edge = if next > edge { next } else { break };
     }
-    let lasts = firsts.iter().skip(1).map(|next| next - 1).chain([last]);
+    let lasts = firsts[1..].iter().map(|next| next - 1).chain([last]);
     firsts.iter().copied().zip(lasts).collect()
 }
 
